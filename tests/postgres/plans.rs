@@ -29,11 +29,11 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
             "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, boolean"
         }
         "show" | "replay" | "cancel" | "forget" => "bigint",
-        "lock" | "retry" | "discard" | "undo" | "lock_keys" => "bigint[]",
+        "lock" | "discard" | "undo" | "lock_keys" => "bigint[]",
         "lock_selection" => {
             "bigint, bigint, text, text, text, text, text, text, bytea, bigint, timestamptz, timestamptz, boolean, bigint[]"
         }
-        "retry_at_pace" => "bigint[], float8[]",
+        "retry" => "bigint[], float8[]",
         "hold_keys" => "text, text[], bigint[]",
         "let_go" => "text, text, bigint, int",
         "count_keys" => "text[], text[], bigint[], int[]",

@@ -30,9 +30,9 @@ impl<S: Bookkeeping> Recorder<S> {
             None => false,
         };
         let (topic, kind) = (&*found.received.message.topic, failure.kind.as_str());
-        self.stats.count(|counters| &counters.kept);
+        self.stats.counts().kept += 1;
         if ours {
-            self.stats.count(|counters| &counters.ours);
+            self.stats.counts().ours += 1;
         }
         if let Some(metrics) = &self.metrics {
             metrics.kept(topic, kind).inc();

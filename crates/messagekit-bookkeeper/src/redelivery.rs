@@ -117,7 +117,7 @@ impl<S: Bookkeeping> Redeliverer<S> {
         match resolved {
             Ok(true) => {
                 crash::point("bookkeeper.resolved");
-                self.stats.count(|counters| &counters.returned);
+                self.stats.counts().returned += 1;
                 tracing::info!(
                     scope,
                     failed_message,
@@ -192,7 +192,7 @@ impl<S: Bookkeeping> Redeliverer<S> {
         let (scope, failed_message) = (&*returning.scope, returning.leased.failed_message);
         let failed = patiently(leased_at, || self.store.fail(scope, &returning.leased, failure)).await?;
         if failed {
-            self.stats.count(|counters| &counters.refused);
+            self.stats.counts().refused += 1;
             tracing::error!(scope, failed_message, kind = %failure.kind, error = failure.error, "requested redelivery failed, failed message is dead");
         }
         Ok(())

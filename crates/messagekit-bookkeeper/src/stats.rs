@@ -1,7 +1,6 @@
 //! Statistics of a bookkeeper.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Reports counts of one bookkeeper since it was built. A repeated transaction counts again; the tables hold the state
 /// of each message.
@@ -19,30 +18,15 @@ pub struct BookkeeperCounts {
 
 /// Provides a live view of a bookkeeper's counts; cloning is cheap.
 #[derive(Clone, Debug, Default)]
-pub struct BookkeeperStats(Arc<Counters>);
-
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) kept: AtomicU64,
-    pub(super) ours: AtomicU64,
-    pub(super) returned: AtomicU64,
-    pub(super) refused: AtomicU64,
-}
+pub struct BookkeeperStats(Arc<Mutex<BookkeeperCounts>>);
 
 impl BookkeeperStats {
     /// Returns the current counts.
     pub fn read(&self) -> BookkeeperCounts {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        BookkeeperCounts {
-            kept: get(&self.0.kept),
-            ours: get(&self.0.ours),
-            returned: get(&self.0.returned),
-            refused: get(&self.0.refused),
-        }
+        *self.counts()
     }
 
-    /// Increments one counter.
-    pub(super) fn count(&self, which: impl Fn(&Counters) -> &AtomicU64) {
-        which(&self.0).fetch_add(1, Ordering::Relaxed);
+    pub(super) fn counts(&self) -> MutexGuard<'_, BookkeeperCounts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,5 @@
 //! Statistics and state of a bridge.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,35 +36,28 @@ pub struct BridgeStats {
 
 /// Provides a live view of a bridge; cloning is cheap.
 #[derive(Clone, Debug, Default)]
-pub struct Stats(Arc<Counters>);
+pub struct Stats(Arc<Inner>);
 
 #[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) forwarded: AtomicU64,
-    pub(super) returned: AtomicU64,
-    pub(super) dead_lettered: AtomicU64,
-    pub(super) duplicates: AtomicU64,
-    pub(super) repeated: AtomicU64,
-    pub(super) unconfirmed: AtomicU64,
-    pub(super) waiting: AtomicU64,
-    pub(super) lanes: AtomicU64,
-    standing: Mutex<Standing>,
+struct Inner {
     gates: GateStates,
+    state: Mutex<BridgeState>,
 }
 
-/// State of the broker.
+/// The counts, and what is known of the broker.
 #[derive(Debug, Default)]
-struct Standing {
+struct BridgeState {
+    counts: BridgeStats,
     /// Start and last error of an outage.
     failing: Option<(Instant, String)>,
     /// Time of the last response, or of the first publish after being idle.
     heard: Option<Instant>,
-    full: Option<Full>,
+    full: Option<FullQueues>,
 }
 
-/// Full queues.
+/// Queues without room.
 #[derive(Debug)]
-struct Full {
+struct FullQueues {
     since: Instant,
     /// Time of the last refused message.
     last: Instant,
@@ -82,7 +74,7 @@ pub(super) const ROOM: Duration = Duration::from_secs(10);
 
 impl Stats {
     pub(super) fn new(gates: GateStates) -> Self {
-        Self(Arc::new(Counters { gates, ..Counters::default() }))
+        Self(Arc::new(Inner { gates, ..Inner::default() }))
     }
 
     /// Returns the gate that holds the bridge back, and for how long; `None` while messages pass. A gate does not hold
@@ -98,70 +90,43 @@ impl Stats {
 
     /// Returns the current counts.
     pub fn read(&self) -> BridgeStats {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let counters = &*self.0;
-        BridgeStats {
-            forwarded: get(&counters.forwarded),
-            returned: get(&counters.returned),
-            dead_lettered: get(&counters.dead_lettered),
-            duplicates: get(&counters.duplicates),
-            repeated: get(&counters.repeated),
-            unconfirmed: get(&counters.unconfirmed),
-            waiting: get(&counters.waiting),
-            lanes: get(&counters.lanes),
-            blocked: self.blocked(),
-            full: self.full(),
-        }
+        let state = self.state();
+        BridgeStats { blocked: state.blocked(), full: state.full(), ..state.counts.clone() }
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.0.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Changes the counts, and returns what the change returns.
+    pub(super) fn count<R>(&self, change: impl FnOnce(&mut BridgeStats) -> R) -> R {
+        change(&mut self.state().counts)
     }
 
-    fn blocked(&self) -> Option<Outage> {
-        if self.0.lanes.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        let standing = self.standing();
-        if let Some((since, error)) = &standing.failing {
-            return Some(Outage { error: error.clone(), since: since.elapsed() });
-        }
-        let silent = standing.heard.filter(|_| self.0.unconfirmed.load(Ordering::Relaxed) > 0)?.elapsed();
-        (silent >= SILENCE).then(|| Outage { error: "broker confirms nothing".to_owned(), since: silent })
-    }
-
-    fn full(&self) -> Option<Outage> {
-        if self.0.lanes.load(Ordering::Relaxed) == 0 {
-            return None;
-        }
-        let standing = self.standing();
-        standing.full.as_ref().map(|full| Outage { error: full.error.clone(), since: full.since.elapsed() })
+    fn state(&self) -> MutexGuard<'_, BridgeState> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns whether the broker accepts or confirms nothing.
     pub(super) fn is_blocked(&self) -> bool {
-        self.blocked().is_some()
+        self.state().blocked().is_some()
     }
 
-    pub(super) fn counters(&self) -> &Counters {
-        &self.0
-    }
-
-    /// Records that the first message is in flight.
-    pub(super) fn first_in_flight(&self) {
-        self.standing().heard = Some(Instant::now());
+    /// Records that a message is in flight. The broker is expected to respond from the first one on.
+    pub(super) fn in_flight(&self) {
+        let mut state = self.state();
+        if state.counts.unconfirmed == 0 {
+            state.heard = Some(Instant::now());
+        }
+        state.counts.unconfirmed += 1;
     }
 
     /// Records a response of the broker. Returns the duration of the outage if this response ends one.
     pub(super) fn answered(&self) -> Option<Duration> {
-        let mut standing = self.standing();
-        standing.heard = Some(Instant::now());
-        standing.failing.take().map(|(since, _)| since.elapsed())
+        let mut state = self.state();
+        state.heard = Some(Instant::now());
+        state.failing.take().map(|(since, _)| since.elapsed())
     }
 
     /// Records that the broker did not accept a message. Returns whether this begins an outage.
     pub(super) fn failed(&self, error: String) -> bool {
-        match &mut self.standing().failing {
+        match &mut self.state().failing {
             Some((_, last)) => {
                 *last = error;
                 false
@@ -176,13 +141,13 @@ impl Stats {
     /// Records that a queue was full. Returns whether this is the first such report.
     pub(super) fn refused(&self, error: String) -> bool {
         let now = Instant::now();
-        match &mut self.standing().full {
+        match &mut self.state().full {
             Some(full) => {
                 (full.last, full.error) = (now, error);
                 false
             }
             none => {
-                *none = Some(Full { since: now, last: now, error, waiting: 1 });
+                *none = Some(FullQueues { since: now, last: now, error, waiting: 1 });
                 true
             }
         }
@@ -191,23 +156,35 @@ impl Stats {
     /// Records how many messages wait because of an outage, and for queue capacity. An outage without a waiting message
     /// ends: its messages went to another process.
     pub(super) fn waits(&self, outage: usize, full: usize) {
-        let mut standing = self.standing();
+        let mut state = self.state();
         if outage == 0 {
-            standing.failing = None;
+            state.failing = None;
         }
-        standing.full.iter_mut().for_each(|known| known.waiting = full);
+        state.full.iter_mut().for_each(|known| known.waiting = full);
     }
 
     /// Returns for how long a queue was full, once no queue was full for a while. A queue that fills as fast as it
     /// empties counts as full throughout.
     pub(super) fn room(&self) -> Option<Duration> {
-        let full = &mut self.standing().full;
+        let full = &mut self.state().full;
         full.take_if(|full| full.waiting == 0 && full.last.elapsed() >= ROOM).map(|full| full.since.elapsed())
     }
 }
 
-impl Counters {
-    pub(super) fn add(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
+impl BridgeState {
+    fn blocked(&self) -> Option<Outage> {
+        if self.counts.lanes == 0 {
+            return None;
+        }
+        if let Some((since, error)) = &self.failing {
+            return Some(Outage { error: error.clone(), since: since.elapsed() });
+        }
+        let silent = self.heard.filter(|_| self.counts.unconfirmed > 0)?.elapsed();
+        (silent >= SILENCE).then(|| Outage { error: "broker confirms nothing".to_owned(), since: silent })
+    }
+
+    fn full(&self) -> Option<Outage> {
+        let full = self.full.as_ref().filter(|_| self.counts.lanes > 0)?;
+        Some(Outage { error: full.error.clone(), since: full.since.elapsed() })
     }
 }

@@ -5,6 +5,7 @@ mod publishing_mode;
 use std::path::Path;
 use std::time::Duration;
 
+use messagekit::adapter::MigrationStatus;
 use messagekit::{Error, ErrorKind};
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::{cdc, partitioning};
@@ -39,14 +40,6 @@ pub(crate) struct Migrate {
     json: bool,
 }
 
-/// The schema version of a database.
-struct Stand {
-    current: u32,
-    lowest_program: u32,
-    latest: u32,
-    pending: Vec<&'static str>,
-}
-
 /// What was made beside the tables, in words.
 #[derive(Default)]
 struct Done {
@@ -61,12 +54,12 @@ impl Migrate {
             Kind::Sqlite(path) => self.check_file(path)?,
             Kind::Postgres(_) => {}
         }
-        let before = stand(kind).await?;
+        let before = status(kind).await?;
         if self.dry_run {
             return self.show(kind, &name, &before).await;
         }
         let done = if self.status { Done::default() } else { self.apply(kind).await? };
-        let after = if self.status { None } else { Some(stand(kind).await?) };
+        let after = if self.status { None } else { Some(status(kind).await?) };
         let after = after.as_ref().unwrap_or(&before);
         if self.json {
             self.print_json(&before, after, done)
@@ -92,8 +85,8 @@ impl Migrate {
         Ok(Done { made, divided })
     }
 
-    fn print_json(&self, before: &Stand, after: &Stand, done: Done) -> Result<(), Error> {
-        let Stand { current, lowest_program, latest, pending } = after;
+    fn print_json(&self, before: &MigrationStatus, after: &MigrationStatus, done: Done) -> Result<(), Error> {
+        let MigrationStatus { current, lowest_program, latest, pending } = after;
         let mut answer = json!({
             "before": before.current, "current": current, "lowest_program": lowest_program, "latest": latest, "pending": pending,
         });
@@ -103,7 +96,13 @@ impl Migrate {
         print(answer)
     }
 
-    fn print_line(&self, name: &str, before: &Stand, after: &Stand, done: &Done) -> Result<(), Error> {
+    fn print_line(
+        &self,
+        name: &str,
+        before: &MigrationStatus,
+        after: &MigrationStatus,
+        done: &Done,
+    ) -> Result<(), Error> {
         let mut ready = self.publishing_mode.in_words(&done.made);
         if self.by_day {
             ready.push_str("; ");
@@ -146,7 +145,7 @@ impl Migrate {
         Ok(())
     }
 
-    async fn show(&self, kind: Kind<'_>, name: &str, before: &Stand) -> Result<(), Error> {
+    async fn show(&self, kind: Kind<'_>, name: &str, before: &MigrationStatus) -> Result<(), Error> {
         let sql = match kind {
             Kind::Sqlite(path) => messagekit_sqlite::migrations::pending_sql(path)?,
             Kind::Postgres(url) => {
@@ -169,18 +168,10 @@ impl Migrate {
     }
 }
 
-async fn stand(kind: Kind<'_>) -> Result<Stand, Error> {
+async fn status(kind: Kind<'_>) -> Result<MigrationStatus, Error> {
     match kind {
-        Kind::Sqlite(path) => {
-            let status = messagekit_sqlite::migrations::status(path)?;
-            let messagekit_sqlite::migrations::Status { current, lowest_program, latest, pending } = status;
-            Ok(Stand { current, lowest_program, latest, pending })
-        }
-        Kind::Postgres(url) => {
-            let status = messagekit_postgres::migrations::status(url).await.map_err(failed)?;
-            let messagekit_postgres::migrations::Status { current, lowest_program, latest, pending } = status;
-            Ok(Stand { current, lowest_program, latest, pending })
-        }
+        Kind::Sqlite(path) => Ok(messagekit_sqlite::migrations::status(path)?),
+        Kind::Postgres(url) => messagekit_postgres::migrations::status(url).await.map_err(failed),
     }
 }
 

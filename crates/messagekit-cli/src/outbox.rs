@@ -5,6 +5,7 @@ mod list;
 mod unpublished;
 
 use messagekit::Error;
+use messagekit::relay::RejectedAction;
 
 /// Manage the unpublished events of an outbox.
 #[derive(Debug, clap::Args)]
@@ -45,8 +46,8 @@ impl Outbox {
         };
         match rejected.command {
             OnRejected::List(list) => list.run().await,
-            OnRejected::Retry(events) => events.run(action::Mending::Retry).await,
-            OnRejected::Discard(events) => events.run(action::Mending::Discard).await,
+            OnRejected::Retry(events) => events.run(RejectedAction::Retry).await,
+            OnRejected::Discard(events) => events.run(RejectedAction::Discard).await,
         }
     }
 }

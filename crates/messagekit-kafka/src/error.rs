@@ -1,59 +1,8 @@
-//! The error of this crate, and the meaning of librdkafka's codes.
-
-use std::error::Error as StdError;
-use std::fmt;
+//! Errors of this crate: the meaning of librdkafka's codes.
 
 use messagekit::ErrorKind;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::types::RDKafkaConfRes;
-
-/// Describes an error between this process and Kafka.
-///
-/// Its text is one lowercase sentence; the error of librdkafka is its source.
-#[derive(Clone)]
-pub struct Error(messagekit::Error);
-
-impl Error {
-    /// Returns the kind, which says what a caller can do about the error.
-    pub fn kind(&self) -> ErrorKind {
-        self.0.kind()
-    }
-
-    /// Returns whether the same call may succeed later without a change.
-    pub fn is_transient(&self) -> bool {
-        self.0.is_transient()
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
-    }
-}
-
-impl From<messagekit::Error> for Error {
-    fn from(error: messagekit::Error) -> Self {
-        Self(error)
-    }
-}
-
-impl From<Error> for messagekit::Error {
-    fn from(error: Error) -> Self {
-        error.0
-    }
-}
 
 /// Returns the error for a client that cannot be created; `what` names the client.
 ///

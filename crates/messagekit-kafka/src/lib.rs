@@ -162,9 +162,10 @@ mod topic_list;
 mod topic_settings;
 
 pub use doctor::KafkaDoctor;
-pub use error::Error;
 pub use kafka::Kafka;
 pub use log::KafkaLog;
+/// The error of this crate, as of all crates without errors of a database. The error of librdkafka is its source.
+pub use messagekit::Error;
 pub use on_recreated_topic::OnRecreatedTopic;
 pub use publisher::KafkaPublisher;
 pub use record::{MORE_HEADERS, REPEATED_HEADERS};

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use messagekit::Error;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
-    Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessageVersion, FailedMessages, Operator, Pace,
-    SelectionBatch, no_failed_message,
+    Action, ActionOrder, ActionPlan, ActionResult, ActionTarget, ChosenMessages, FailedMessage,
+    FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageState, FailedMessageTotal,
+    FailedMessageVersion, FailedMessages, Operator, Pace, SelectionBatch, no_failed_message,
 };
+use messagekit::{Claim, Error};
 
 use super::audit::AuditEntry;
 use super::clock::later;
@@ -51,32 +51,31 @@ impl Tables {
         batch.versions.iter().filter(same).map(|version| version.id).collect()
     }
 
-    fn act(&mut self, act: Action, id: i64, now: Timestamp) -> ActionResult {
-        let Some(failed_message) = self.failed_messages.get_mut(&id) else { return ActionResult::NotFound };
-        if act == Action::Retry && failed_message.has_no_way_back() {
-            return ActionResult::WrongState(failed_message.head().state);
+    /// Returns the failed messages of an action as it finds them.
+    fn targets(&self, order: &ActionOrder<'_>, now: Timestamp) -> Vec<ActionTarget> {
+        let ids = match order.messages {
+            ChosenMessages::Ids(ids) => ids.iter().copied().collect(),
+            ChosenMessages::Batch(batch) => self.unchanged(batch),
+        };
+        let found = ids.iter().filter_map(|id| self.failed_messages.get(id));
+        let marker = |stored: &StoredMessage| Some(self.markers.get(&stored.marker_key())?.claim);
+        found.map(|stored| stored.target(marker(stored), now)).collect()
+    }
+
+    /// Moves a failed message that the plan of an action has accepted. A retry is due at `due`, or as planned before that.
+    fn act(&mut self, action: Action, id: i64, now: Timestamp, due: Timestamp) {
+        let Some(stored) = self.failed_messages.get_mut(&id) else { return };
+        let planned = stored.standing().due;
+        stored.act(action, now).expect("the plan has accepted it");
+        let (key, claim) = (stored.marker_key(), Claim::from(stored.standing().state.marker()));
+        match action {
+            Action::Retry => stored.postpone(planned.map_or(due, |planned| planned.min(due))),
+            Action::Discard => self.left_its_key(id, now),
+            Action::Undo => self.came_back(id, now),
         }
-        let (key, stood) = (failed_message.marker_key(), failed_message.standing().marker());
-        let does_something = act.of(failed_message.head().state).is_some();
-        let contradicts = self.markers.get(&key).is_some_and(|marker| marker.claim != stood);
-        if does_something && act != Action::Retry && contradicts {
-            return ActionResult::Settled;
-        }
-        match failed_message.act(act, now) {
-            Ok(_) => {
-                let claim = failed_message.standing().marker();
-                match act {
-                    Action::Retry => {}
-                    Action::Discard => self.left_its_key(id, now),
-                    Action::Undo => self.came_back(id, now),
-                }
-                // Recreate a removed marker: otherwise a late copy would be applied despite the action.
-                let marker = self.markers.entry(key).or_insert(Marker::new(claim, 0));
-                (marker.claim, marker.processed_at) = (claim, now);
-                ActionResult::Done
-            }
-            Err(state) => ActionResult::WrongState(state),
-        }
+        // Recreate a removed marker: otherwise a late copy would be applied despite the action.
+        let marker = self.markers.entry(key).or_insert(Marker::new(claim, 0));
+        (marker.claim, marker.processed_at) = (claim, now);
     }
 
     /// Rejects an action if another transaction holds one of the failed messages.
@@ -93,51 +92,20 @@ impl Tables {
 }
 
 impl MemoryStore {
-    fn act_at_pace(
-        &self,
-        act: Action,
-        ids: &[i64],
-        batch: Option<SelectionBatch<'_>>,
-        pace: Pace,
-        by: &Operator,
-    ) -> Result<Vec<ActionResult>, Error> {
-        self.operate(|tables| self.act_in(tables, act, ids, batch, pace, by))
-    }
-
     /// Every action goes through here, with the time under the lock: of two retries at once, the second one finds what the first made due.
-    fn act_in(
-        &self,
-        tables: &mut Tables,
-        act: Action,
-        ids: &[i64],
-        batch: Option<SelectionBatch<'_>>,
-        pace: Pace,
-        by: &Operator,
-    ) -> Result<Vec<ActionResult>, Error> {
+    fn apply_in(&self, tables: &mut Tables, order: &ActionOrder<'_>) -> Result<Vec<ActionResult>, Error> {
         let now = self.database.clock.now();
-        by.check()?;
-        tables.check_acts(ids)?;
-        let unchanged = batch.map(|batch| tables.unchanged(batch));
-        let mut done = 0;
-        let mut result = Vec::new();
-        for id in ids {
-            if unchanged.as_ref().is_some_and(|unchanged| !unchanged.contains(id)) {
-                result.push(ActionResult::Changed);
-                continue;
-            }
-            let planned = tables.failed_messages.get(id).and_then(|before| before.standing.due);
-            let acted = tables.act(act, *id, now);
-            if acted == ActionResult::Done {
-                let paced = later(now, pace.delay(done));
-                let due = planned.map_or(paced, |planned| planned.min(paced));
-                let retried = tables.failed_messages.get_mut(id).filter(|_| act == Action::Retry);
-                retried.into_iter().for_each(|retried| retried.postpone(due));
-                done += 1;
-            }
-            result.push(acted);
+        order.operator.check()?;
+        let ids = order.messages.ids();
+        tables.check_acts(&ids)?;
+        let ActionPlan { results, moves } = ActionPlan::new(order, tables.targets(order, now));
+        for (id, delay) in &moves {
+            tables.act(order.action, *id, now, later(now, *delay));
         }
-        tables.audit.push(AuditEntry::new(now, by, act.as_str(), ids, done as u64));
-        Ok(result)
+        let done = moves.len() as u64;
+        let entry = AuditEntry::new(now, order.operator, order.action.as_str(), &ids, done);
+        tables.audit.push(entry);
+        Ok(results)
     }
 
     /// Runs an operator's query or action, unless a test injected a failure.
@@ -249,49 +217,24 @@ impl FailedMessages for MemoryStore {
         })
     }
 
-    fn act<'a>(
-        &'a self,
-        act: Action,
-        ids: &'a [i64],
-        by: &'a Operator,
-    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        Box::pin(async move { self.act_at_pace(act, ids, None, Pace::default(), by) })
+    fn apply<'a>(&'a self, order: ActionOrder<'a>) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        Box::pin(async move { self.operate(|tables| self.apply_in(tables, &order)) })
     }
 
     fn act_on<'a>(
         &'a self,
-        act: Action,
+        action: Action,
         id: i64,
-        by: &'a Operator,
+        operator: &'a Operator,
     ) -> BoxFuture<'a, Result<FailedMessageState, Error>> {
         Box::pin(async move {
+            let messages = ChosenMessages::Ids(&[id]);
+            let order = ActionOrder { action, messages, pace: Pace::default(), operator };
             self.operate(|tables| {
-                let results = self.act_in(tables, act, &[id], None, Pace::default(), by)?;
-                results.into_iter().try_for_each(|result| result.done(act, id))?;
+                self.apply_in(tables, &order)?.into_iter().try_for_each(|result| result.done(action, id))?;
                 let stored = tables.failed_messages.get(&id).ok_or_else(|| no_failed_message(id))?;
                 Ok(stored.head().state)
             })
         })
-    }
-
-    fn retry_at_pace<'a>(
-        &'a self,
-        ids: &'a [i64],
-        pace: Pace,
-        by: &'a Operator,
-    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        Box::pin(async move { self.act_at_pace(Action::Retry, ids, None, pace, by) })
-    }
-
-    fn act_on_selection<'a>(
-        &'a self,
-        act: Action,
-        pace: Option<Pace>,
-        batch: SelectionBatch<'a>,
-        by: &'a Operator,
-    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        Box::pin(
-            async move { self.act_at_pace(act, &batch.ids(), Some(batch), pace.unwrap_or_default(), by) },
-        )
     }
 }

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     EventCursor, EventFilter, EventHead, Operator, ReplayCount, ReplayIds, ReplayJob, ReplayLease,
-    ReplayOrder, ReplayState, Replays, StoredEvent, no_replay, other_count, out_of_range,
+    ReplayOrder, ReplayState, Replays, StoredEvent, no_replay, other_count, out_of_range, replay_ended,
 };
-use messagekit::{Error, ErrorKind, Message, MessageId, headers};
+use messagekit::{Error, Message, MessageId, headers};
 
 use super::MemoryStore;
 use super::audit::AuditEntry;
@@ -180,8 +180,7 @@ impl Replays for MemoryStore {
                 if runs {
                     return Ok(());
                 }
-                let text = format!("replay {id} is {}: only a running one can be stopped", state.as_str());
-                Err(Error::new(ErrorKind::WrongState, text))
+                Err(replay_ended(id, state))
             })
         })
     }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use messagekit::MessageId;
 use messagekit::adapter::{Failure, FailureKind, Follower, Next, ReceivedMessage, RetryLease, instance};
 use messagekit::operations::{
-    Action, FailedMessage, FailedMessageHead, FailedMessageState, FailedMessageVersion, FailedRun, Origin,
-    StateMachine, StateReason,
+    Action, ActionTarget, FailedMessage, FailedMessageHead, FailedMessageState, FailedMessageVersion,
+    FailedRun, Origin, StateMachine, StateReason,
 };
+use messagekit::{Claim, MessageId};
 
 use super::blocked_key::{BlockedKey, Turn};
 use super::clock::Clock;
@@ -141,9 +141,14 @@ impl StoredMessage {
         head.position.as_ref().map(|position| (position.partition, position.offset, head.id))
     }
 
-    /// Returns whether it is a broker dead letter with an unknown redelivery target.
-    pub(super) fn has_no_way_back(&self) -> bool {
-        self.failed_message.origin != Origin::Store && self.failed_message.return_to.is_none()
+    /// Returns it as an action of an operator finds it; `marker` is what its marker says.
+    pub(super) fn target(&self, marker: Option<Claim>, now: Timestamp) -> ActionTarget {
+        let StateMachine { state, running, due, .. } = self.standing;
+        let FailedMessageHead { id, origin, ref return_to, .. } = self.failed_message.head;
+        let has_way_back = origin == Origin::Store || return_to.is_some();
+        let is_due = running || due.is_some_and(|due| due <= now);
+        let is_contradicted = marker.is_some_and(|marker| marker != Claim::from(state.marker()));
+        ActionTarget { id, state, is_due, has_way_back, is_contradicted }
     }
 
     pub(super) fn resolve(&mut self, resolving: &Resolving) {

@@ -91,8 +91,7 @@ async fn every(
     let tables = made(until, schema::look(conn, target, diagnosis)).await;
     let tables = missed(tables, checks::SCHEMA, diagnosis);
     if tables != Some(Tables::Usable) {
-        let reason = "the tables do not have the version of this program";
-        diagnosis.not_checked(checks::ON_TABLES.iter().copied().flatten().copied(), reason);
+        diagnosis.not_checked_on_tables(checks::ON_TABLES.iter().copied().flatten().copied());
         return Vec::new();
     }
     let part = made(until, capture::look(conn, target, diagnosis)).await;

@@ -1,59 +1,18 @@
 //! The error of this crate, and the meaning of PostgreSQL's codes.
 
 use std::error::Error as StdError;
-use std::fmt;
 
 use messagekit::ErrorKind;
+use messagekit::adapter::TRANSACTION_ENDED;
 use sqlx::postgres::PgDatabaseError;
 
 use crate::read_only;
 
-/// A failure of a connection or a statement.
-///
-/// The text is one lowercase sentence without row values and without a password. The error of sqlx is the source.
-#[derive(Clone)]
-pub struct Error(messagekit::Error);
-
-impl Error {
-    /// Returns the kind, which decides what a caller can do.
-    pub fn kind(&self) -> ErrorKind {
-        self.0.kind()
-    }
-
-    /// Returns whether an unchanged retry may succeed later.
-    pub fn is_transient(&self) -> bool {
-        self.0.is_transient()
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
-    }
-}
-
-impl From<messagekit::Error> for Error {
-    fn from(error: messagekit::Error) -> Self {
-        Self(error)
-    }
-}
-
-impl From<Error> for messagekit::Error {
-    fn from(error: Error) -> Self {
-        error.0
-    }
+messagekit::adapter::adapter_error! {
+    /// A failure of a connection or a statement.
+    ///
+    /// The text is one lowercase sentence without row values and without a password. The error of sqlx is the source.
+    pub struct Error;
 }
 
 impl From<sqlx::Error> for Error {
@@ -72,7 +31,7 @@ pub(crate) fn from_sqlx(error: sqlx::Error) -> messagekit::Error {
         _ => kind_of(&error).unwrap_or(ErrorKind::Other),
     };
     let text = match (kind, code) {
-        (ErrorKind::Aborted, _) => "transaction had ended before this statement",
+        (ErrorKind::Aborted, _) => TRANSACTION_ENDED,
         (ErrorKind::Conflict, Some("40P01")) => {
             "another transaction holds what this one needs, and waits for it"
         }

@@ -2,9 +2,9 @@
 
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
-    Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessageVersion, FailedMessages, Operator, Pace,
-    SelectionBatch, no_failed_message,
+    Action, ActionOrder, ActionResult, ChosenMessages, FailedMessage, FailedMessageFilter,
+    FailedMessageGroup, FailedMessageHead, FailedMessageState, FailedMessageTotal, FailedMessageVersion,
+    FailedMessages, Operator, Pace, no_failed_message,
 };
 use messagekit::{Error, Store};
 
@@ -58,74 +58,39 @@ impl FailedMessages for PostgresStore {
         }))
     }
 
-    fn act<'a>(
-        &'a self,
-        act: Action,
-        ids: &'a [i64],
-        by: &'a Operator,
-    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        Box::pin(self.act_at_pace(act, None, (ids, None), by))
+    fn apply<'a>(&'a self, order: ActionOrder<'a>) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        Box::pin(async move {
+            let mut tx = self.begin().await?;
+            let results = self.statement(actions::apply(&mut tx, self.schema(), &order)).await?;
+            self.commit(tx).await?;
+            Ok(results)
+        })
     }
 
     fn act_on<'a>(
         &'a self,
-        act: Action,
+        action: Action,
         id: i64,
-        by: &'a Operator,
+        operator: &'a Operator,
     ) -> BoxFuture<'a, Result<FailedMessageState, Error>> {
-        Box::pin(self.act_and_read(act, id, by))
-    }
-
-    fn retry_at_pace<'a>(
-        &'a self,
-        ids: &'a [i64],
-        pace: Pace,
-        by: &'a Operator,
-    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        Box::pin(self.act_at_pace(Action::Retry, Some(pace), (ids, None), by))
-    }
-
-    fn act_on_selection<'a>(
-        &'a self,
-        act: Action,
-        pace: Option<Pace>,
-        batch: SelectionBatch<'a>,
-        by: &'a Operator,
-    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        Box::pin(async move { self.act_at_pace(act, pace, (&batch.ids(), Some(batch)), by).await })
-    }
-}
-
-impl PostgresStore {
-    async fn act_at_pace(
-        &self,
-        act: Action,
-        pace: Option<Pace>,
-        failed_messages: (&[i64], Option<SelectionBatch<'_>>),
-        by: &Operator,
-    ) -> Result<Vec<ActionResult>, Error> {
-        let mut tx = self.begin().await?;
-        let answers =
-            self.statement(actions::act(&mut tx, self.schema(), (act, pace), failed_messages, by)).await?;
-        self.commit(tx).await?;
-        Ok(answers)
-    }
-
-    async fn act_and_read(&self, act: Action, id: i64, by: &Operator) -> Result<FailedMessageState, Error> {
-        let mut tx = self.begin().await?;
-        let acts = async {
-            let results = actions::act(&mut tx, self.schema(), (act, None), (&[id], None), by).await?;
-            let result = results.first().copied().unwrap_or(ActionResult::NotFound);
-            let state = match result {
-                ActionResult::Done => Some(actions::state_of(&mut tx, self.schema(), id).await?),
-                _ => None,
+        Box::pin(async move {
+            let mut tx = self.begin().await?;
+            let acts = async {
+                let messages = ChosenMessages::Ids(&[id]);
+                let order = ActionOrder { action, messages, pace: Pace::default(), operator };
+                let results = actions::apply(&mut tx, self.schema(), &order).await?;
+                let result = results.first().copied().unwrap_or(ActionResult::NotFound);
+                let state = match result {
+                    ActionResult::Done => Some(actions::state_of(&mut tx, self.schema(), id).await?),
+                    _ => None,
+                };
+                Ok((result, state))
             };
-            Ok((result, state))
-        };
-        let (result, state) = self.statement(acts).await?;
-        // A refusal is committed, too: the audit has a row of it.
-        self.commit(tx).await?;
-        result.done(act, id)?;
-        state.ok_or_else(|| no_failed_message(id))
+            let (result, state) = self.statement(acts).await?;
+            // A refusal is committed, too: the audit has a row of it.
+            self.commit(tx).await?;
+            result.done(action, id)?;
+            state.ok_or_else(|| no_failed_message(id))
+        })
     }
 }

@@ -10,26 +10,14 @@ mod steps;
 
 #[cfg(doc)]
 use messagekit::ErrorKind;
-use messagekit::adapter::SchemaVersion;
+use messagekit::adapter::MigrationSteps;
 
 use crate::SchemaName;
-use steps::{VERSION_TABLE, note, pending, run};
+use steps::{VERSION_TABLE, note, run};
 
-pub use steps::{MIGRATIONS, Migration};
+pub use messagekit::adapter::{Migration, MigrationStatus as Status};
+pub use steps::MIGRATIONS;
 pub(crate) use steps::{check, check_encoding, known_version, this_program, version_of};
-
-/// The schema version of a database.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// The version of the database; 0 without tables.
-    pub current: u32,
-    /// The lowest program that can use the tables, by its newest step; 0 without tables.
-    pub lowest_program: u32,
-    /// The newest step of this program. The database may be ahead of it.
-    pub latest: u32,
-    /// The missing steps, in order.
-    pub pending: Vec<&'static str>,
-}
 
 /// Returns the schema version of a database without changing it.
 ///
@@ -49,9 +37,7 @@ pub async fn status_in(url: &str, schema: &SchemaName) -> Result<Status, crate::
     let mut conn = connection::open(url).await?;
     let found = known_version(&mut conn, schema, this_program()).await;
     connection::close(conn).await;
-    let SchemaVersion { current, lowest_program } = found?;
-    let pending = pending(MIGRATIONS, current).map(|migration| migration.name).collect();
-    Ok(Status { current, lowest_program, latest: this_program().latest, pending })
+    Ok(MigrationSteps(MIGRATIONS).status(found?))
 }
 
 /// Returns the statements that [`migrate`] would run, for review or for `psql`; empty when there are none.
@@ -73,7 +59,7 @@ pub async fn pending_sql_in(url: &str, schema: &SchemaName) -> Result<String, cr
         let table = schema.sql(VERSION_TABLE).0;
         text.push_str(&format!("CREATE SCHEMA IF NOT EXISTS {};\n\n{table};\n\n", schema.quoted()));
     }
-    for migration in pending(MIGRATIONS, current) {
+    for migration in MigrationSteps(MIGRATIONS).pending(current) {
         let Migration { version, name, sql, .. } = migration;
         let (sql, note) = (schema.sql(sql).0, note(schema, migration));
         text.push_str(&format!("-- {version:04} {name}\n{}\n\n{note};\n\n", sql.trim_end()));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use messagekit::Error;
+use messagekit::operations::{rejected_problem, source_problems};
 use sqlx::PgConnection;
 
 use crate::SchemaName;
@@ -19,8 +20,7 @@ pub(crate) async fn of_sources(
     schema: &SchemaName,
 ) -> Result<Vec<String>, Error> {
     let sources = table_sources::all(connection, schema).await?;
-    let problems = sources.iter().filter_map(|source| source.problem());
-    Ok(problems.map(|problem| format!("{problem}: `messagekit doctor` prints the repair")).collect())
+    Ok(source_problems(&sources).collect())
 }
 
 /// Returns the table sources some of whose changes became no events.
@@ -54,11 +54,7 @@ pub(crate) fn of_relays(relays: &Relays, capture: &Capture, captured: bool) -> V
         ));
     }
     if relays.refused > 0 {
-        problems.push(format!(
-            "the broker has refused {} events, and {} wait behind them: look at `messagekit outbox rejected list`",
-            counted(relays.refused),
-            counted(relays.behind)
-        ));
+        problems.push(rejected_problem(counted(relays.refused), counted(relays.behind)));
     }
     problems
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::Operator;
 use messagekit::relay::{
-    Leases, OutboxReader, Page, PendingId, RejectedEvent, RejectedEvents, Rejection, ShardLease, ShardRead,
+    Leases, OutboxReader, Page, PendingId, RejectedAction, RejectedEvent, RejectedEvents, Rejection,
+    ShardLease, ShardRead, no_rejected_event,
 };
-use messagekit::{Error, ErrorKind, Store};
+use messagekit::{Error, Store};
 use sqlx::PgConnection;
 
 use crate::PostgresStore;
@@ -93,50 +94,26 @@ impl OutboxReader for PostgresStore {
     }
 }
 
-/// The treatment of a rejected event.
-#[derive(Clone, Copy)]
-enum Mending {
-    Retry,
-    Discard,
-}
-
 impl PostgresStore {
-    async fn mend(&self, id: i64, operator: &Operator, mending: Mending) -> Result<u64, Error> {
-        let mut tx = self.begin().await?;
-        let back = self.statement(self.mend_in(&mut tx, id, operator, mending)).await?;
-        self.commit(tx).await?;
-        self.news().wake();
-        Ok(back)
-    }
-
-    async fn mend_in(
+    async fn act_on_rejected_in(
         &self,
         tx: &mut PgConnection,
+        action: RejectedAction,
         id: i64,
         operator: &Operator,
-        mending: Mending,
     ) -> Result<u64, Error> {
         let schema = self.schema();
-        let missing = || {
-            Error::new(ErrorKind::NotFound, "no event of this number was set aside: list them again")
-                .with("id", id)
-        };
         // An event never changes its shard, so it can be read before the lock; everything else is read under the lock.
-        let shard = rejected::find(tx, schema, id).await?.ok_or_else(missing)?.shard;
-        shards::hold_any(tx, schema, shard).await?;
-        let found = rejected::find(tx, schema, id).await?.ok_or_else(missing)?;
-        let (act, back) = match mending {
-            Mending::Retry => ("retry-rejected", rejected::put_back(tx, schema, id).await?),
-            Mending::Discard if !found.is_refused => {
-                let text = "event only waits behind a refused one of its key: retry or discard that one";
-                return Err(Error::new(ErrorKind::WrongState, text).with("id", id));
-            }
-            Mending::Discard => ("discard-rejected", rejected::give_up(tx, schema, id).await?),
-        };
-        shards::begin_again(tx, schema, shard).await?;
+        let event = rejected::find(tx, schema, id).await?.ok_or_else(|| no_rejected_event(id))?;
+        shards::hold_any(tx, schema, event.shard).await?;
+        let event = rejected::find(tx, schema, id).await?.ok_or_else(|| no_rejected_event(id))?;
+        action.check(id, event.is_rejected)?;
+        let back = rejected::act(tx, schema, action, id).await?;
+        shards::begin_again(tx, schema, event.shard).await?;
         let done = usize::try_from(back).unwrap_or(usize::MAX);
-        let entry = audit::Entry { act, failed_messages: None, subject: Some(found.event_id), done };
-        audit::write(tx, schema, operator, &entry, None).await?;
+        let subject = Some(event.event_id);
+        let row = audit::AuditRow { action: action.as_str(), failed_messages: None, subject, done };
+        audit::write(tx, schema, operator, &row, None).await?;
         Ok(back)
     }
 }
@@ -153,11 +130,18 @@ impl RejectedEvents for PostgresStore {
         }))
     }
 
-    fn retry_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>> {
-        Box::pin(self.mend(id, operator, Mending::Retry))
-    }
-
-    fn discard_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>> {
-        Box::pin(self.mend(id, operator, Mending::Discard))
+    fn act_on_rejected<'a>(
+        &'a self,
+        action: RejectedAction,
+        id: i64,
+        operator: &'a Operator,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async move {
+            let mut tx = self.begin().await?;
+            let back = self.statement(self.act_on_rejected_in(&mut tx, action, id, operator)).await?;
+            self.commit(tx).await?;
+            self.news().wake();
+            Ok(back)
+        })
     }
 }

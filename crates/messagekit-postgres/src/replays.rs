@@ -9,21 +9,19 @@ use std::time::Duration;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     EventCursor, EventFilter, EventHead, Operator, ReplayCount, ReplayIds, ReplayJob, ReplayLease,
-    ReplayOrder, Replays, StoredEvent, no_replay,
+    ReplayOrder, ReplayState, Replays, Republication, no_replay, replay_ended,
 };
-use messagekit::{Error, ErrorKind, Message, MessageId, Store, chain};
+use messagekit::{Error, ErrorKind, Store, chain};
 use sqlx::PgConnection;
 
 use crate::error::from_sqlx;
-use crate::tables::audit::{self, Entry};
+use crate::tables::audit::{self, AuditRow};
 use crate::tables::replay_items::{self, Items};
 use crate::tables::{events, replay_jobs, stored_events};
 use crate::{PgTx, PostgresStore, SchemaName};
 
 /// The limit for counting and choosing, whatever the connections' `statement_timeout` is.
 const LONG: Duration = Duration::from_secs(600);
-
-type Republication<'a> = &'a (dyn Fn(&StoredEvent) -> Result<(MessageId, Message), Error> + Send + Sync);
 
 impl PostgresStore {
     /// Begins a transaction whose statements may scan the whole outbox.
@@ -39,14 +37,14 @@ impl PostgresStore {
         &self,
         tx: &mut PgTx,
         by: &Operator,
-        act: &'static str,
+        action: &'static str,
         id: i64,
         done: bool,
         outcome: serde_json::Value,
     ) -> Result<(), Error> {
-        let entry =
-            Entry { act, failed_messages: None, subject: Some(id.to_string()), done: usize::from(done) };
-        audit::write(tx, self.schema(), by, &entry, Some(outcome)).await
+        let subject = Some(id.to_string());
+        let row = AuditRow { action, failed_messages: None, subject, done: usize::from(done) };
+        audit::write(tx, self.schema(), by, &row, Some(outcome)).await
     }
 
     async fn step(
@@ -193,8 +191,8 @@ impl Replays for PostgresStore {
             let work = self.statement_within(LONG, async {
                 let cancelled = replay_jobs::cancel(&mut tx, self.schema(), id).await?;
                 let job = replay_jobs::replay(&mut tx, self.schema(), id).await?;
-                let state = job.as_ref().map(|job| job.state.as_str());
-                let outcome = serde_json::json!({ "state": state });
+                let state = job.map(|job| job.state);
+                let outcome = serde_json::json!({ "state": state.map(ReplayState::as_str) });
                 self.audit_replay(&mut tx, by, "cancel-replay", id, cancelled, outcome).await?;
                 Ok((cancelled, state))
             });
@@ -203,10 +201,7 @@ impl Replays for PostgresStore {
             match state {
                 None => Err(no_replay(id)),
                 Some(_) if cancelled => Ok(()),
-                Some(state) => Err(Error::new(
-                    ErrorKind::WrongState,
-                    format!("replay {id} is {state}: only a running one can be stopped"),
-                )),
+                Some(state) => Err(replay_ended(id, state)),
             }
         })
     }

@@ -4,7 +4,7 @@ mod route;
 mod set_aside;
 mod table;
 
-use messagekit::log::{AddedSource, Changes, KnownSource, RowPayload, SqlDialect, TableSource, TableSources};
+use messagekit::log::{AddedSource, Changes, KnownSource, SqlDialect, TableSource, TableSources};
 use messagekit::{Error, ErrorKind};
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -72,19 +72,11 @@ impl PostgresStore {
         let table = Table::find(tx, &source.table).await?;
         let known = table_sources::find(tx, schema, &source.topic, &table.name).await?;
         if let Some(known) = &known {
-            let is_same = known.fault.is_none()
-                && known.changes == source.changes
-                && known.payload == source.payload
-                && known.on_failure == source.on_failure
-                && known.replicated == source.replicated
-                && known.filter.as_deref() == source.filter.as_ref().map(|filter| filter.text.as_str())
-                && known.key.as_deref() == source.key.as_ref().map(|key| key.text.as_str());
-            if is_same {
+            if known.fault.is_none() && known.has_rules_of(source) {
                 return Ok(AddedSource::Same);
             }
             if !replaces {
-                let text = "table is a source of the topic with other rules, or needs repair: replace it, or drop it first";
-                return Err(named(ErrorKind::WrongState, text, source));
+                return Err(source.has_other_rules());
             }
         }
         check(tx, source, &table).await?;
@@ -102,20 +94,12 @@ impl PostgresStore {
     }
 }
 
-fn named(kind: ErrorKind, text: &'static str, source: &TableSource) -> Error {
-    Error::new(kind, text).with("table", &source.table).with("topic", &source.topic)
-}
-
 /// Refuses what no trigger could do.
 async fn check(tx: &mut PgConnection, source: &TableSource, table: &Table) -> Result<(), Error> {
-    let needs_key = source.payload != RowPayload::Full;
-    if needs_key && table.key.is_empty() {
-        let text = "table has no primary key: give it one, or let the events hold whole rows";
-        return Err(named(ErrorKind::InvalidConfiguration, text, source));
-    }
+    source.check_key(!table.key.is_empty())?;
     if table.is_partitioned && source.changes.update && source.changes != Changes::ALL {
         let text = "an update that moves a row of a partitioned table deletes it in one part and inserts it in another: watch all changes, or no update";
-        return Err(named(ErrorKind::InvalidConfiguration, text, source));
+        return Err(source.refused(ErrorKind::InvalidConfiguration, text));
     }
     let functions: Vec<&str> = [&source.filter, &source.key]
         .into_iter()
@@ -125,7 +109,7 @@ async fn check(tx: &mut PgConnection, source: &TableSource, table: &Table) -> Re
     let refused = table_sources::unsafe_functions(tx, &functions).await?;
     if let Some(name) = refused.first() {
         let text = "expression calls a function that is no immutable one of the server, so that its value could change or a write could wait for it";
-        return Err(named(ErrorKind::InvalidConfiguration, text, source).with("function", name));
+        return Err(source.refused(ErrorKind::InvalidConfiguration, text).with("function", name));
     }
     Ok(())
 }
@@ -135,12 +119,9 @@ fn untried(error: sqlx::Error, source: &TableSource) -> Error {
     match of(&error).map(|answer| answer.code().to_owned()) {
         Some(code) if code == "42501" => {
             let text = "role may not read the table: adding a source needs the right SELECT on it, to try the expressions";
-            named(ErrorKind::InvalidConfiguration, text, source).caused_by(error)
+            source.refused(ErrorKind::InvalidConfiguration, text).caused_by(error)
         }
-        Some(code) if code.starts_with("42") => {
-            let text = "database cannot evaluate the expressions of the source over rows of the table";
-            named(ErrorKind::InvalidConfiguration, text, source).caused_by(error)
-        }
+        Some(code) if code.starts_with("42") => source.cannot_be_evaluated().caused_by(error),
         _ => from_sqlx(error),
     }
 }
@@ -149,7 +130,7 @@ fn unmade(error: sqlx::Error, source: &TableSource) -> Error {
     match of(&error).map(|answer| answer.code().to_owned()).as_deref() {
         Some("42501") => {
             let text = "role may not make triggers on the table: it needs the right TRIGGER on it, and CREATE on our schema";
-            named(ErrorKind::InvalidConfiguration, text, source).caused_by(error)
+            source.refused(ErrorKind::InvalidConfiguration, text).caused_by(error)
         }
         _ => from_sqlx(error),
     }

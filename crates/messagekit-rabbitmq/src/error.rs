@@ -1,63 +1,7 @@
-//! The error of this crate, and the meaning of RabbitMQ's answers.
-
-use std::error::Error as StdError;
-use std::fmt;
+//! Errors of this crate: the meaning of RabbitMQ's answers.
 
 use lapin::ErrorKind as Amqp;
 use messagekit::ErrorKind;
-
-/// Describes an error between this process and RabbitMQ.
-///
-/// Its text is one lowercase sentence; the error of the broker or the client is its source. It never contains a
-/// password.
-#[derive(Clone)]
-pub struct Error(messagekit::Error);
-
-impl Error {
-    pub(crate) fn new(kind: ErrorKind, text: impl Into<std::borrow::Cow<'static, str>>) -> Self {
-        Self(messagekit::Error::new(kind, text))
-    }
-
-    /// Returns the kind, which says what a caller can do about the error.
-    pub fn kind(&self) -> ErrorKind {
-        self.0.kind()
-    }
-
-    /// Returns whether the same call may succeed later without a change.
-    pub fn is_transient(&self) -> bool {
-        self.0.is_transient()
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
-    }
-}
-
-impl From<messagekit::Error> for Error {
-    fn from(error: messagekit::Error) -> Self {
-        Self(error)
-    }
-}
-
-impl From<Error> for messagekit::Error {
-    fn from(error: Error) -> Self {
-        error.0
-    }
-}
 
 /// Returns the code with which the broker closed a channel; an error that ends the connection has none.
 pub(crate) fn channel_code(error: &lapin::Error) -> Option<u16> {

@@ -96,7 +96,8 @@ mod subscriber;
 mod topology;
 
 pub use doctor::RabbitMqDoctor;
-pub use error::Error;
+/// The error of this crate, as of all crates without errors of a database. The error of the broker or of lapin is its source.
+pub use messagekit::Error;
 pub use names::check_queue;
 pub use publisher::RabbitMqPublisher;
 pub use rabbitmq::RabbitMq;

@@ -1,9 +1,9 @@
 //! Removes rows that are no longer needed.
 
+use messagekit::Error;
 use messagekit::adapter::BoxFuture;
-use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep, CleanupTarget};
+use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep, CleanupTarget, no_cleanup_step};
 use messagekit::log::TopicDefinitions;
-use messagekit::{Error, ErrorKind};
 
 use crate::SqliteStore;
 use crate::error::from_sqlite;
@@ -29,7 +29,9 @@ impl Cleanup for SqliteStore {
                     Ok(CleanupStep { removed: done.removed, days: 0, next, kept_because: None })
                 }
                 CleanupTarget::FailedMessages => {
-                    let after = from.map_or(Ok(0), str::parse).map_err(|_| nonsense())?;
+                    let after = from
+                        .map_or(Ok(0), str::parse)
+                        .map_err(|_| no_cleanup_step(from.unwrap_or_default()))?;
                     let before = now() - micros(retention.failed_messages);
                     let done = self
                         .job(move |conn| {
@@ -87,11 +89,7 @@ impl SqliteStore {
 }
 
 fn marker(from: &str) -> Result<Marker, Error> {
-    let (consumer, message) = from.split_once('/').ok_or_else(nonsense)?;
-    let consumer = consumer.parse().map_err(|_| nonsense())?;
+    let (consumer, message) = from.split_once('/').ok_or_else(|| no_cleanup_step(from))?;
+    let consumer = consumer.parse().map_err(|_| no_cleanup_step(from))?;
     Ok(Marker { consumer, message: message.to_owned() })
-}
-
-fn nonsense() -> Error {
-    Error::new(ErrorKind::InvalidConfiguration, "not a place where a step of a cleanup has ended")
 }

@@ -1,64 +1,23 @@
 //! The error of this crate, and the meaning of SQLite's codes.
 
 use std::error::Error as StdError;
-use std::fmt;
 
 use messagekit::ErrorKind;
+use messagekit::adapter::TRANSACTION_ENDED;
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
-/// A failure of the file or of a statement.
-///
-/// The text is one lowercase sentence. An error that a closure of [`call`](crate::SqliteTx::call) returned is the source;
-/// downcast it to tell a constraint from a mistake in the statement.
-#[derive(Clone)]
-pub struct Error(messagekit::Error);
-
-impl Error {
-    /// Returns the kind, which decides what a caller can do.
-    pub fn kind(&self) -> ErrorKind {
-        self.0.kind()
-    }
-
-    /// Returns whether an unchanged retry may succeed later.
-    pub fn is_transient(&self) -> bool {
-        self.0.is_transient()
-    }
+messagekit::adapter::adapter_error! {
+    /// A failure of the file or of a statement.
+    ///
+    /// The text is one lowercase sentence. An error that a closure of [`call`](crate::SqliteTx::call) returned is the source;
+    /// downcast it to tell a constraint from a mistake in the statement.
+    pub struct Error;
 }
 
 /// The store was closed, or its last handle is gone.
 pub(crate) fn closed() -> messagekit::Error {
     messagekit::Error::new(ErrorKind::Closed, "store was closed")
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
-    }
-}
-
-impl From<messagekit::Error> for Error {
-    fn from(error: messagekit::Error) -> Self {
-        Self(error)
-    }
-}
-
-impl From<Error> for messagekit::Error {
-    fn from(error: Error) -> Self {
-        error.0
-    }
 }
 
 impl From<rusqlite::Error> for Error {
@@ -76,7 +35,7 @@ pub(crate) fn from_sqlite(error: rusqlite::Error) -> messagekit::Error {
             "statement was cut off: its transaction held the write lock for too long; do less in it, or set a longer \
              `transaction_timeout` in the options of the store"
         }
-        ErrorKind::Aborted => "transaction had ended before this statement",
+        ErrorKind::Aborted => TRANSACTION_ENDED,
         ErrorKind::Corrupt => "file is damaged or is not a database",
         ErrorKind::Schema => "tables are missing: run the migrations",
         ErrorKind::Unavailable => match error.sqlite_error_code() {

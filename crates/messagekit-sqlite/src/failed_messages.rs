@@ -3,9 +3,9 @@
 use messagekit::Error;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
-    Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessageVersion, FailedMessages, Operator, Pace,
-    SelectionBatch, no_failed_message,
+    Action, ActionOrder, ActionResult, ChosenMessages, FailedMessage, FailedMessageFilter,
+    FailedMessageGroup, FailedMessageHead, FailedMessageState, FailedMessageTotal, FailedMessageVersion,
+    FailedMessages, Operator, Pace, SelectionBatch, no_failed_message,
 };
 
 use crate::SqliteStore;
@@ -53,55 +53,44 @@ impl FailedMessages for SqliteStore {
         Box::pin(self.query(move |conn| failed_message_lists::groups(conn, &filter, limit)))
     }
 
-    fn act<'a>(
-        &'a self,
-        act: Action,
-        ids: &'a [i64],
-        by: &'a Operator,
-    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        let (ids, by) = (ids.to_vec(), by.clone());
-        Box::pin(self.job(move |conn| actions::act(conn, act, &ids, &by, now())))
+    fn apply<'a>(&'a self, order: ActionOrder<'a>) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        let ActionOrder { action, pace, .. } = order;
+        let operator = order.operator.clone();
+        match order.messages {
+            ChosenMessages::Ids(ids) => {
+                let ids = ids.to_vec();
+                Box::pin(self.job(move |conn| {
+                    let messages = ChosenMessages::Ids(&ids);
+                    actions::apply(conn, &ActionOrder { action, messages, pace, operator: &operator }, now())
+                }))
+            }
+            ChosenMessages::Batch(batch) => {
+                let (filter, versions) = (batch.filter.clone(), batch.versions.to_vec());
+                Box::pin(self.job(move |conn| {
+                    let messages =
+                        ChosenMessages::Batch(SelectionBatch { filter: &filter, versions: &versions });
+                    actions::apply(conn, &ActionOrder { action, messages, pace, operator: &operator }, now())
+                }))
+            }
+        }
     }
 
     fn act_on<'a>(
         &'a self,
-        act: Action,
+        action: Action,
         id: i64,
-        by: &'a Operator,
+        operator: &'a Operator,
     ) -> BoxFuture<'a, Result<FailedMessageState, Error>> {
-        let by = by.clone();
+        let operator = operator.clone();
         Box::pin(async move {
             let job = self.job(move |conn| {
-                let results = actions::act(conn, act, &[id], &by, now())?;
-                Ok((results, actions::state_of(conn, id)?))
+                let (messages, pace) = (ChosenMessages::Ids(&[id]), Pace::default());
+                let order = ActionOrder { action, messages, pace, operator: &operator };
+                Ok((actions::apply(conn, &order, now())?, actions::state_of(conn, id)?))
             });
             let (results, state) = job.await?;
-            results.into_iter().try_for_each(|result| result.done(act, id))?;
+            results.into_iter().try_for_each(|result| result.done(action, id))?;
             state.ok_or_else(|| no_failed_message(id))
         })
-    }
-
-    fn retry_at_pace<'a>(
-        &'a self,
-        ids: &'a [i64],
-        pace: Pace,
-        by: &'a Operator,
-    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        let (ids, by) = (ids.to_vec(), by.clone());
-        Box::pin(self.job(move |conn| actions::act_at_pace(conn, Action::Retry, &ids, pace, &by, now())))
-    }
-
-    fn act_on_selection<'a>(
-        &'a self,
-        act: Action,
-        pace: Option<Pace>,
-        batch: SelectionBatch<'a>,
-        by: &'a Operator,
-    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        let (filter, versions, by) = (batch.filter.clone(), batch.versions.to_vec(), by.clone());
-        Box::pin(self.job(move |conn| {
-            let batch = SelectionBatch { filter: &filter, versions: &versions };
-            actions::act_on_selection(conn, act, batch, pace.unwrap_or_default(), &by, now())
-        }))
     }
 }

@@ -7,26 +7,14 @@ pub(crate) mod steps;
 use std::path::Path;
 
 use messagekit::Error;
-use messagekit::adapter::SchemaVersion;
+use messagekit::adapter::{MigrationSteps, SchemaVersion};
 
 use crate::{FileSystem, connect};
-use steps::{VERSION_TABLE, check, pending};
+use steps::{VERSION_TABLE, check};
 
-pub use steps::{MIGRATIONS, Migration};
+pub use messagekit::adapter::{Migration, MigrationStatus as Status};
+pub use steps::MIGRATIONS;
 pub(crate) use steps::{this_program, version};
-
-/// The schema version of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// The version of the file; 0 without tables, or without a file.
-    pub current: u32,
-    /// The lowest program that can use the tables, by its newest step; 0 without tables.
-    pub lowest_program: u32,
-    /// The newest step of this program. The file may be ahead of it.
-    pub latest: u32,
-    /// The missing steps, in order.
-    pub pending: Vec<&'static str>,
-}
 
 /// Returns the schema version of a file without changing it; a missing file has version 0.
 ///
@@ -35,9 +23,7 @@ pub struct Status {
 /// # Errors
 /// As [`SqliteStore::open`](crate::SqliteStore::open).
 pub fn status(path: impl AsRef<Path>) -> Result<Status, crate::Error> {
-    let SchemaVersion { current, lowest_program } = look(path.as_ref())?;
-    let pending = pending(MIGRATIONS, current).map(|migration| migration.name).collect();
-    Ok(Status { current, lowest_program, latest: this_program().latest, pending })
+    Ok(MigrationSteps(MIGRATIONS).status(look(path.as_ref())?))
 }
 
 /// Returns the statements that [`migrate`] would run on a file, for review.
@@ -49,7 +35,7 @@ pub fn status(path: impl AsRef<Path>) -> Result<Status, crate::Error> {
 pub fn pending_sql(path: impl AsRef<Path>) -> Result<String, crate::Error> {
     let current = look(path.as_ref())?.current;
     let mut text = if current == 0 { format!("{VERSION_TABLE};\n\n") } else { String::new() };
-    for Migration { version, name, sql, .. } in pending(MIGRATIONS, current) {
+    for Migration { version, name, sql, .. } in MigrationSteps(MIGRATIONS).pending(current) {
         text.push_str(&format!("-- {version:04} {name}\n{}\n", sql.trim_end()));
     }
     Ok(text)
@@ -68,7 +54,8 @@ pub fn migrate(path: impl AsRef<Path>) -> Result<Vec<&'static str>, crate::Error
     let before = look(&path)?.current;
     let conn = connect::writer(&path, crate::Synchronous::Full)?;
     let after = version(&conn)?.current;
-    Ok(pending(MIGRATIONS, before)
+    Ok(MigrationSteps(MIGRATIONS)
+        .pending(before)
         .take_while(|migration| migration.version <= after)
         .map(|migration| migration.name)
         .collect())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use messagekit::Error;
 use messagekit::adapter::BoxFuture;
 use messagekit::log::TableSources;
-use messagekit::operations::{OutboxHealth, OutboxLag, SourceState};
+use messagekit::operations::{OutboxHealth, OutboxLag, SourceState, rejected_problem, source_problems};
 use messagekit::relay::RejectedEvents;
 use rusqlite::Connection;
 
@@ -52,8 +52,7 @@ impl OutboxHealth for SqliteStore {
 /// Measures the outbox of a file, with the faults of its table sources. Status answers from it too.
 pub(crate) fn lag(conn: &Connection) -> Result<OutboxLag, Error> {
     let mut lag = lag_of_relays(conn, now()).map_err(from_sqlite)?;
-    let faulty = install::known(conn)?.into_iter().filter_map(|source| source.problem());
-    lag.problems.extend(faulty.map(|problem| format!("{problem}: `messagekit doctor` prints the repair")));
+    lag.problems.extend(source_problems(&install::known(conn)?));
     Ok(lag)
 }
 
@@ -68,9 +67,7 @@ fn lag_of_relays(conn: &Connection, now: i64) -> rusqlite::Result<OutboxLag> {
         }
         let (refused, behind) = rejected::counts(conn)?;
         if refused > 0 {
-            problems.push(format!(
-                "the broker has refused {refused} events, and {behind} wait behind them: look at `messagekit outbox rejected list`"
-            ));
+            problems.push(rejected_problem(refused, behind));
         }
     }
     let unreadable = delayed::unreadable(conn)?;

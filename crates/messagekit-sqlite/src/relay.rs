@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::Error;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::Operator;
 use messagekit::relay::{
-    Leases, OutboxReader, Page, PendingId, RejectedEvent, RejectedEvents, Rejection, ShardLease, ShardRead,
+    Leases, OutboxReader, Page, PendingId, RejectedAction, RejectedEvent, RejectedEvents, Rejection,
+    ShardLease, ShardRead, no_rejected_event,
 };
-use messagekit::{Error, ErrorKind};
 use rusqlite::Connection;
 
 use crate::SqliteStore;
@@ -94,43 +95,21 @@ impl OutboxReader for SqliteStore {
     }
 }
 
-/// The treatment of a rejected event.
-#[derive(Clone, Copy)]
-enum Mending {
-    Retry,
-    Discard,
-}
-
-impl SqliteStore {
-    async fn mend(&self, id: i64, operator: &Operator, mending: Mending) -> Result<u64, Error> {
-        let operator = operator.clone();
-        let back = self.job(move |conn| mend(conn, id, &operator, mending, now())).await?;
-        self.news().wake();
+fn act(conn: &Connection, action: RejectedAction, id: i64, by: &Operator, now: i64) -> Result<u64, Error> {
+    by.check()?;
+    let event = rejected::find(conn, id).map_err(from_sqlite)?.ok_or_else(|| no_rejected_event(id))?;
+    action.check(id, event.is_rejected)?;
+    let act = || {
+        let back = match action {
+            RejectedAction::Retry => rejected::put_back(conn, &event, now),
+            RejectedAction::Discard => rejected::discard(conn, &event, now),
+        }?;
+        shards::begin_again(conn, event.shard)?;
         Ok(back)
-    }
-}
-
-fn mend(conn: &Connection, id: i64, operator: &Operator, mending: Mending, now: i64) -> Result<u64, Error> {
-    operator.check()?;
-    let found = rejected::find(conn, id).map_err(from_sqlite)?.ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, "no event of this number was set aside: list them again")
-            .with("id", id)
-    })?;
-    let (act, back) = match mending {
-        Mending::Retry => ("retry-rejected", rejected::put_back(conn, &found, now)),
-        Mending::Discard if !found.is_refused => {
-            let text = "event only waits behind a refused one of its key: retry or discard that one";
-            return Err(Error::new(ErrorKind::WrongState, text).with("id", id));
-        }
-        Mending::Discard => ("discard-rejected", rejected::give_up(conn, &found, now)),
     };
-    let back = back.map_err(from_sqlite)?;
-    let note = || {
-        shards::begin_again(conn, found.shard)?;
-        let of = (id, found.event_id.as_deref());
-        audit::write_of_event(conn, operator, act, of, usize::try_from(back).unwrap_or(usize::MAX), now)
-    };
-    note().map_err(from_sqlite)?;
+    let back = act().map_err(from_sqlite)?;
+    let done = usize::try_from(back).unwrap_or(usize::MAX);
+    audit::write_of_event(conn, by, action.as_str(), (id, event.event_id.as_deref()), done, now)?;
     Ok(back)
 }
 
@@ -144,11 +123,17 @@ impl RejectedEvents for SqliteStore {
         Box::pin(self.query(move |conn| rejected::list(conn, after, limit, with_waiting)))
     }
 
-    fn retry_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>> {
-        Box::pin(self.mend(id, operator, Mending::Retry))
-    }
-
-    fn discard_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>> {
-        Box::pin(self.mend(id, operator, Mending::Discard))
+    fn act_on_rejected<'a>(
+        &'a self,
+        action: RejectedAction,
+        id: i64,
+        operator: &'a Operator,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        let operator = operator.clone();
+        Box::pin(async move {
+            let back = self.job(move |conn| act(conn, action, id, &operator, now())).await?;
+            self.news().wake();
+            Ok(back)
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     EventCursor, EventFilter, EventHead, Operator, ReplayCount, ReplayIds, ReplayJob, ReplayLease,
-    ReplayOrder, Replays, Republication,
+    ReplayOrder, Replays, Republication, replay_ended,
 };
 use messagekit::{Error, ErrorKind, Message, chain};
 use rusqlite::Connection;
@@ -57,11 +57,7 @@ impl Replays for SqliteStore {
         Box::pin(async move {
             match self.job(move |conn| replay_jobs::cancel(conn, id, &by, now)).await? {
                 None => Ok(()),
-                Some(state) => {
-                    let state = state.as_str();
-                    let text = format!("replay {id} is {state}: only a running one can be stopped");
-                    Err(Error::new(ErrorKind::WrongState, text))
-                }
+                Some(state) => Err(replay_ended(id, state)),
             }
         })
     }

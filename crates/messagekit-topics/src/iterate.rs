@@ -5,7 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use futures_util::stream::try_unfold;
 use futures_util::{Stream, StreamExt};
 use messagekit::adapter::codec;
-use messagekit::log::{CommitWatch, RecordPage, RecordQuery, RecordStatus, TopicRecord, TopicStore};
+use messagekit::log::{
+    CommitWatch, RecordPage, RecordQuery, RecordStatus, TopicRecord, TopicStore, topic_was_dropped,
+    topic_was_migrated,
+};
 use messagekit::schema::canonical::{self, Json};
 use messagekit::{Backoff, Error as CoreError, ErrorKind, Position};
 use serde::de::DeserializeOwned;
@@ -192,9 +195,9 @@ impl<T: DeserializeOwned, S: TopicStore> Topic<T, S> {
                 let stored = self.shared.store.topic_definition(&self.rules.name).await?;
                 let Some(stored) = stored else { return Err(error) };
                 Err(if stored.id != self.rules.id {
-                    self.rules.dropped().into()
+                    topic_was_dropped(&self.rules.name).into()
                 } else if stored.version != self.rules.version {
-                    self.rules.migrated().into()
+                    topic_was_migrated(&self.rules.name).into()
                 } else {
                     error
                 })

@@ -5,7 +5,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use messagekit::adapter::BoxFuture;
-use messagekit::log::{MigratedRecord, Swap, TopicDefinition, TopicMigration, TopicRecord};
+use messagekit::log::{
+    MigratedRecord, Swap, TopicDefinition, TopicMigration, TopicRecord, topic_was_dropped, topic_was_migrated,
+};
 use messagekit::{Error as CoreError, ErrorKind, crash};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -183,10 +185,10 @@ where
             CoreError::new(ErrorKind::NotFound, "file has no such topic").with("topic", &own.name)
         })?;
         if stored.id != own.id {
-            return Err(own.dropped().into());
+            return Err(topic_was_dropped(&own.name).into());
         }
         if stored.version != own.version {
-            return Err(own.migrated().into());
+            return Err(topic_was_migrated(&own.name).into());
         }
         let dedup = self.dedup.clone().unwrap_or_else(|| stored.dedup.clone());
         let key = self.key.clone().unwrap_or_else(|| stored.key.clone());

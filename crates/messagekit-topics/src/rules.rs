@@ -118,18 +118,6 @@ impl Rules {
         Error::new(ErrorKind::InvalidEvent, text).with("topic", &self.name)
     }
 
-    /// Returns the error for a topic that another program has migrated.
-    pub(crate) fn migrated(&self) -> Error {
-        let text = "topic was migrated since this program opened it: open it again with its new type";
-        Error::new(ErrorKind::SchemaMismatch, text).with("topic", &self.name)
-    }
-
-    /// Returns the error for a topic that was dropped and made again.
-    pub(crate) fn dropped(&self) -> Error {
-        let text = "topic was dropped and made again since this program opened it: open it again";
-        Error::new(ErrorKind::NotFound, text).with("topic", &self.name)
-    }
-
     fn validator(&self, schema: &str) -> Result<Validator, Error> {
         let unusable = || {
             let text = "schema of the topic cannot check records: append values of the type";

@@ -5,6 +5,8 @@
 //! yields messages: [`Source`], [`Subscriber`], [`Delivery`], [`Receipt`]. A [`Publisher`] sends them. The conformance suites of
 //! `messagekit-testkit` check each of them.
 
+#[doc(inline)]
+pub use crate::__adapter_error as adapter_error;
 pub use crate::consumer::RETRY_POLL;
 pub use crate::failed_messages::instance;
 pub use crate::handler::CatchAll;
@@ -14,10 +16,12 @@ pub use crate::message::{
 pub use crate::names::{check_name, check_topic, check_type};
 pub use crate::store::{
     Absent, Attempts, Bookkeeping, BoxFuture, BrokerDeadLetter, ClaimRequest, End, FailedMessageRows,
-    Failure, FailureKind, Follower, FullInbox, Inbox, KnownSteps, MOST_UNHANDLED_TYPES, Markers, Next,
-    NextOffset, OutboxEvents, OutboxRows, PartOf, Positions, Priming, Primings, ReceivedMessage, Redelivery,
-    Retries, RetryLease, SchemaFit, SchemaVersion, SetAsideOutcome, TransactError, UnhandledType, Wake,
-    WithoutRelay, Work, apply_prepared, in_transaction,
+    Failure, FailureKind, Follower, FullInbox, Inbox, KnownSteps, MOST_UNHANDLED_TYPES, Markers, Migration,
+    MigrationStatus, MigrationSteps, Next, NextOffset, OutboxEvents, OutboxRows, PartOf, Positions, Priming,
+    Primings, ReceivedMessage, Redelivery, Retries, RetryLease, SchemaFit, SchemaVersion, SetAsideOutcome,
+    TRANSACTION_ENDED, TransactError, UnhandledType, Wake, WithoutRelay, Work, apply_prepared,
+    headers_from_json, headers_to_json, in_transaction, lost_marker, stored_outcome, stored_word,
+    unknown_outcome,
 };
 pub use crate::telemetry::{RemoteContext, SpanCounts, Telemetry, set_telemetry, telemetry};
 pub use crate::transport::{

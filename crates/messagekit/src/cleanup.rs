@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::Error;
 use crate::store::BoxFuture;
+use crate::{Error, ErrorKind};
 
 /// Extra time that a marker is kept beyond its consumer's dedup window. A message's time comes from the writer's
 /// database clock, and a message may wait in a lane.
@@ -107,6 +107,12 @@ pub trait Cleanup: Send + Sync {
     /// Transient if the database does not respond. The range was removed completely or not at all; repeat the same
     /// step.
     fn remove_step<'a>(&'a self, request: CleanupRequest<'a>) -> BoxFuture<'a, Result<CleanupStep, Error>>;
+}
+
+/// Creates the error for a [`CleanupRequest::from`] that no step of a cleanup has returned; every store uses it.
+pub fn no_cleanup_step(from: &str) -> Error {
+    Error::new(ErrorKind::InvalidConfiguration, "not a place where a step of a cleanup has ended")
+        .with("from", from)
 }
 
 /// Reports what a cleanup did with one kind.

@@ -175,6 +175,40 @@ impl Diagnosis {
         self.found(&EVENT_TYPE_MISSPELT, consumer, text, [Repair::Manual(repair.to_owned())]);
     }
 
+    /// Adds a [`RELAY_ABSENT`]; `pending` is the number of events that wait.
+    pub fn found_no_relay(&mut self, outbox: &str, pending: impl fmt::Display, repair: Repair) {
+        let text = format!("no relay has held a lease for 30 s, and {pending} events are pending");
+        self.found(&RELAY_ABSENT, outbox, text, [repair]);
+    }
+
+    /// Adds an [`EVENTS_REJECTED`], with the number of rejected events and of the events behind them. `most` is where their count
+    /// ends, if it does. `command` returns a command of `messagekit` for this database.
+    pub fn found_rejected(
+        &mut self,
+        outbox: &str,
+        (rejected, behind): (u64, u64),
+        most: Option<u64>,
+        command: impl Fn(&[&str]) -> Repair,
+    ) {
+        let text = match most.filter(|most| rejected + behind > *most) {
+            Some(most) => {
+                format!("the broker has rejected events, and with those behind them more than {most} wait")
+            }
+            None => format!("the broker has rejected {rejected} events, and {behind} wait behind them"),
+        };
+        let repair = [
+            command(&["outbox", "rejected", "list"]),
+            Repair::Manual("remove the cause, which the list names".to_owned()),
+            command(&["outbox", "rejected", "retry", "--all", "--yes"]),
+        ];
+        self.found(&EVENTS_REJECTED, outbox, text, repair);
+    }
+
+    /// Adds checks that could not be made because the tables have another version than this program.
+    pub fn not_checked_on_tables(&mut self, checks: impl IntoIterator<Item = &'static Check>) {
+        self.not_checked(checks, "the tables do not have the version of this program");
+    }
+
     /// Adds checks that could not be made.
     pub fn not_checked(
         &mut self,

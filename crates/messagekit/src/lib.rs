@@ -59,6 +59,7 @@
 extern crate self as messagekit;
 
 pub mod adapter;
+mod adapter_error;
 mod audit;
 pub mod bus;
 pub mod cleanup;

@@ -16,19 +16,21 @@ pub use crate::event_history::{
     MarkerOutcome, Publication, PublisherMode, PublisherState, UnpublishedEvent, chosen_by,
 };
 pub use crate::failed_messages::{
-    Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageSelection, FailedMessageState, FailedMessageTotal, FailedMessageVersion, FailedMessages,
-    FailedRun, Operator, Origin, Pace, RetryRunner, SelectionBatch, StateMachine, StateReason,
-    no_failed_message,
+    Action, ActionOrder, ActionPlan, ActionResult, ActionTarget, ChosenMessages, FailedMessage,
+    FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageSelection, FailedMessageState,
+    FailedMessageTotal, FailedMessageVersion, FailedMessages, FailedRun, Operator, Origin, Pace, RetryRunner,
+    SelectionBatch, StateMachine, StateReason, no_failed_message,
 };
 pub use crate::group_diagnosis::{
     CLAIMS_SCATTERED, CONSUMER_IDLE, IDLE_FOUND, MOST_CONSUMERS_FOUND, SCATTERED_FOUND,
 };
 pub use crate::histogram::HistogramCounts;
-pub use crate::outbox_health::{LagPart, OutboxHealth, OutboxLag, SourceState, UnreadPart};
+pub use crate::outbox_health::{
+    LagPart, OutboxHealth, OutboxLag, SourceState, UnreadPart, rejected_problem, source_problems,
+};
 pub use crate::replay::{
     EventCursor, EventFilter, EventHead, ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder,
-    ReplayState, Replays, Republication, StoredEvent, no_replay, other_count, out_of_range,
+    ReplayState, Replays, Republication, StoredEvent, no_replay, other_count, out_of_range, replay_ended,
 };
 pub use crate::status::{
     COUNT_LIMIT, ConsumerPosition, ConsumerStatus, DatabaseStatus, OutboxStatus, UNHANDLED_LIMIT,

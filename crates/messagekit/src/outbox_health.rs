@@ -53,6 +53,19 @@ impl OutboxLag {
     }
 }
 
+/// Returns the problem of events that the broker has rejected, and of the events behind them.
+pub fn rejected_problem(rejected: impl fmt::Display, behind: impl fmt::Display) -> String {
+    format!(
+        "the broker has rejected {rejected} events, and {behind} wait behind them: look at `messagekit outbox rejected list`"
+    )
+}
+
+/// Returns the problems of table sources whose changes become no events.
+pub fn source_problems(sources: &[KnownSource]) -> impl Iterator<Item = String> {
+    let problems = sources.iter().filter_map(KnownSource::problem);
+    problems.map(|problem| format!("{problem}: `messagekit doctor` prints the repair"))
+}
+
 /// A part of a measurement that did not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnreadPart {

@@ -185,6 +185,12 @@ pub fn no_replay(id: i64) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no replay {id}"))
 }
 
+/// Creates the error for a replay that is to be stopped and does not run; every outbox uses it.
+pub fn replay_ended(id: i64, state: ReplayState) -> Error {
+    let text = format!("replay {id} is {}: only a running one can be stopped", state.as_str());
+    Error::new(ErrorKind::WrongState, text)
+}
+
 /// Creates the error for a range that begins before the oldest kept event; every outbox uses it.
 pub fn out_of_range(oldest: Timestamp) -> Error {
     let text = "the range begins before the oldest event that is kept: begin it there";

@@ -1,7 +1,5 @@
 //! Handles results of publishes and of the duplicate filter.
 
-use std::sync::atomic::Ordering;
-
 use messagekit::adapter::{FailureKind, Lane, PublishError, PublishErrorKind, Subscriber};
 use messagekit::gate::Outcome;
 use messagekit::headers::TraceContext;
@@ -13,7 +11,6 @@ use crate::job::Job;
 use crate::lane::Obstacle;
 use crate::sending::Sent;
 use crate::settings::{no_room, outage};
-use crate::stats::Counters;
 use crate::stats::ROOM;
 use crate::timers::Due;
 
@@ -35,7 +32,7 @@ impl<Sub: Subscriber> Running<Sub> {
         match (job, answer) {
             (Job::Forward { target, id, .. }, Ok(())) => {
                 self.answered();
-                Counters::add(&self.counters().forwarded);
+                self.settings.stats.count(|counts| counts.forwarded += 1);
                 self.settings.targets[target].forwarded.inc();
                 crash::point("bridge.confirmed");
                 match &mut self.filter {
@@ -47,7 +44,7 @@ impl<Sub: Subscriber> Running<Sub> {
                 if error.refusal == PublishErrorKind::Rejected =>
             {
                 self.answered();
-                Counters::add(&self.counters().returned);
+                self.settings.stats.count(|counts| counts.returned += 1);
                 self.settings.targets[target].returned.inc();
                 tracing::warn!(
                     bridge = &*self.settings.name, %id, routing_key = %self.settings.targets[target].routing_key,
@@ -58,7 +55,7 @@ impl<Sub: Subscriber> Running<Sub> {
                 self.put_back(lane, position, dead_letter);
             }
             (job @ Job::Forward { .. }, Err(error)) => {
-                Counters::add(&self.counters().repeated);
+                self.settings.stats.count(|counts| counts.repeated += 1);
                 self.settings.metrics.repeated.inc();
                 match error.refusal {
                     PublishErrorKind::Full => self.no_room(lane, position, job, &error),
@@ -66,7 +63,7 @@ impl<Sub: Subscriber> Running<Sub> {
                 }
             }
             (Job::Bury { kind, .. }, Ok(())) => {
-                Counters::add(&self.counters().dead_lettered);
+                self.settings.stats.count(|counts| counts.dead_lettered += 1);
                 self.settings.metrics.dead_lettered(kind.as_str()).inc();
                 crash::point("bridge.dead_lettered");
                 self.finish(lane, position);
@@ -95,7 +92,7 @@ impl<Sub: Subscriber> Running<Sub> {
 
     /// Handles a publish with an unknown result, or a broker that accepts no messages.
     fn outage(&mut self, lane: Lane, position: u64, job: Job, error: &PublishError) {
-        self.counters().unconfirmed.fetch_sub(1, Ordering::Relaxed);
+        self.settings.stats.count(|counts| counts.unconfirmed -= 1);
         // A message of a released lane does not indicate an outage of this bridge.
         if self.keep(lane, position, job, Obstacle::Outage).is_none() {
             return;
@@ -128,7 +125,7 @@ impl<Sub: Subscriber> Running<Sub> {
     }
 
     fn answered(&self) {
-        self.counters().unconfirmed.fetch_sub(1, Ordering::Relaxed);
+        self.settings.stats.count(|counts| counts.unconfirmed -= 1);
         if let Some(outage) = self.settings.stats.answered() {
             tracing::info!(bridge = &*self.settings.name, ?outage, "broker takes messages again");
         }
@@ -139,7 +136,7 @@ impl<Sub: Subscriber> Running<Sub> {
             Filtered::Known(answers) => {
                 for (Lookup { lane, position, job }, known) in answers {
                     if known {
-                        Counters::add(&self.counters().duplicates);
+                        self.settings.stats.count(|counts| counts.duplicates += 1);
                         self.settings.metrics.duplicates.inc();
                         self.finish(lane, position);
                     } else {

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use futures_util::StreamExt;
@@ -21,7 +20,6 @@ use super::filter::Filter;
 use super::lane::LaneState;
 use super::sending::Sent;
 use super::settings::Settings;
-use super::stats::Counters;
 use super::timers::Timers;
 
 pub(super) async fn run<Src: Source>(
@@ -149,7 +147,7 @@ impl<Sub: Subscriber> Running<Sub> {
     fn forget_lanes(&mut self) {
         self.lanes.clear();
         self.sending.clear();
-        self.counters().unconfirmed.store(0, Ordering::Relaxed);
+        self.settings.stats.count(|counts| counts.unconfirmed = 0);
         self.in_work = 0;
         self.count();
     }
@@ -165,10 +163,6 @@ impl<Sub: Subscriber> Running<Sub> {
         }
     }
 
-    fn counters(&self) -> &Counters {
-        self.settings.stats.counters()
-    }
-
     fn count(&self) {
         let held: usize = self.lanes.values().map(LaneState::held).sum();
         let (outage, full) = self
@@ -176,12 +170,13 @@ impl<Sub: Subscriber> Running<Sub> {
             .values()
             .map(LaneState::met)
             .fold((0, 0), |(outage, full), met| (outage + met.outage, full + met.full));
-        let counters = self.counters();
-        counters.lanes.store(self.lanes.len() as u64, Ordering::Relaxed);
         self.settings.stats.waits(outage, full);
-        let unconfirmed = counters.unconfirmed.load(Ordering::Relaxed);
+        let unconfirmed = self.settings.stats.count(|counts| {
+            counts.lanes = self.lanes.len() as u64;
+            counts.waiting = held.saturating_sub(self.in_work) as u64;
+            counts.unconfirmed
+        });
         self.settings.metrics.unconfirmed.set(i64::try_from(unconfirmed).unwrap_or(i64::MAX));
         self.settings.metrics.blocked.set(i64::from(self.settings.stats.is_blocked()));
-        counters.waiting.store(held.saturating_sub(self.in_work) as u64, Ordering::Relaxed);
     }
 }

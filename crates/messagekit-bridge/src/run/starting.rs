@@ -1,7 +1,6 @@
 //! Starts ready messages within the limits of the gates and of messages in flight.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use messagekit::adapter::{Lane, Subscriber};
@@ -54,10 +53,8 @@ impl<Sub: Subscriber> Running<Sub> {
     }
 
     fn send(&mut self, lane: Lane, position: u64, job: Job, pass: Option<Pass>) {
-        if matches!(job, Job::Forward { .. })
-            && self.counters().unconfirmed.fetch_add(1, Ordering::Relaxed) == 0
-        {
-            self.settings.stats.first_in_flight();
+        if matches!(job, Job::Forward { .. }) {
+            self.settings.stats.in_flight();
         }
         self.sending.push(Box::pin(send(Arc::clone(&self.settings), lane, position, job, pass)));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use messagekit::relay::RejectedEvents;
+use messagekit::relay::{RejectedAction, RejectedEvents};
 use messagekit::{Error, ErrorKind, chain};
 use serde_json::{Value, json};
 
@@ -33,17 +33,10 @@ pub(super) struct Events {
     json: bool,
 }
 
-/// The action for a rejected event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mending {
-    Retry,
-    Discard,
-}
-
 impl Events {
-    pub(super) async fn run(self, mending: Mending) -> Result<(), Error> {
+    pub(super) async fn run(self, action: RejectedAction) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let outcome = self.mend(mending, store.rejected()?).await;
+        let outcome = self.act(action, store.rejected()?).await;
         store.close().await?;
         match outcome? {
             (_, 0) => Ok(()),
@@ -55,7 +48,11 @@ impl Events {
     }
 
     /// Returns how many events were requested, and for how many of them the action failed.
-    async fn mend(&self, mending: Mending, events: &dyn RejectedEvents) -> Result<(usize, usize), Error> {
+    async fn act(
+        &self,
+        action: RejectedAction,
+        events: &dyn RejectedEvents,
+    ) -> Result<(usize, usize), Error> {
         let mut seen = BTreeSet::new();
         let mut ids = self.ids.clone();
         ids.retain(|id| seen.insert(*id));
@@ -63,14 +60,14 @@ impl Events {
             ids = all(events).await?;
         }
         // A discarded event never comes back; a retry of a few is harmless.
-        if !ids.is_empty() && (self.all || mending == Mending::Discard) {
+        if !ids.is_empty() && (self.all || action == RejectedAction::Discard) {
             let noun = if ids.len() == 1 { "event" } else { "events" };
-            confirm(&format!("{} {} {noun}", mending.verb(), number(ids.len() as u64)), self.yes)?;
+            confirm(&format!("{} {} {noun}", verb(action), number(ids.len() as u64)), self.yes)?;
         }
         let (mut answers, mut refused) = (Vec::new(), 0);
         for id in &ids {
-            let (accepted, back, text) = match mending.done(events, *id).await {
-                Ok(back) => (true, back, mending.in_words(back)),
+            let (accepted, back, text) = match events.act_on_rejected(action, *id, &operator()).await {
+                Ok(back) => (true, back, in_words(action, back)),
                 // A retry of one event includes all others of its key.
                 Err(error) if self.all && error.kind() == ErrorKind::NotFound => {
                     (true, 0, "gone before, with another one of its key".to_owned())
@@ -96,27 +93,18 @@ impl Events {
     }
 }
 
-impl Mending {
-    async fn done(self, events: &dyn RejectedEvents, id: i64) -> Result<u64, Error> {
-        match self {
-            Self::Retry => events.retry_rejected(id, &operator()).await,
-            Self::Discard => events.discard_rejected(id, &operator()).await,
-        }
+fn verb(action: RejectedAction) -> &'static str {
+    match action {
+        RejectedAction::Retry => "retry",
+        RejectedAction::Discard => "discard",
     }
+}
 
-    fn verb(self) -> &'static str {
-        match self {
-            Self::Retry => "retry",
-            Self::Discard => "discard",
-        }
-    }
-
-    fn in_words(self, back: u64) -> String {
-        let back = number(back);
-        match self {
-            Self::Retry => format!("back in the outbox, {back} with what waited behind it"),
-            Self::Discard => format!("given up, it is never published; {back} that waited go on"),
-        }
+fn in_words(action: RejectedAction, back: u64) -> String {
+    let back = number(back);
+    match action {
+        RejectedAction::Retry => format!("back in the outbox, {back} with what waited behind it"),
+        RejectedAction::Discard => format!("given up, it is never published; {back} that waited go on"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The relay of an outbox, and an outbox without any publisher.
 
 use messagekit::Error;
-use messagekit::operations::{Diagnosis, EVENTS_REJECTED, RELAY_ABSENT, Repair};
+use messagekit::operations::{Diagnosis, Repair};
 use sqlx::PgConnection;
 
 use super::checks::{OUTBOX_WITHOUT_PUBLISHER, RELAY_NOT_OPEN, TWO_PUBLISHERS};
@@ -68,30 +68,17 @@ async fn relayed(
         let select = sqlx::query_as(target.schema.sql(PENDING)).persistent(false).bind(MOST + 1);
         let (pending, overdue): (i64, bool) = select.fetch_one(&mut *conn).await.map_err(fault)?;
         if overdue {
-            let pending = counted(pending);
-            let text = format!("no relay has held a lease for 30 s, and {pending} events are pending");
-            diagnosis.found(&RELAY_ABSENT, outbox, text, [relay(target)]);
+            diagnosis.found_no_relay(outbox, counted(pending), relay(target));
         }
     }
     let select = sqlx::query_as(target.schema.sql(REJECTED)).persistent(false).bind(MOST + 1);
     let (rejected, behind): (i64, i64) = select.fetch_one(conn).await.map_err(fault)?;
+    let counts = (rejected.unsigned_abs(), behind.unsigned_abs());
     if rejected + behind > 0 {
-        rejections(rejected, behind, target, diagnosis);
+        let most = Some(MOST.unsigned_abs());
+        diagnosis.found_rejected("outbox_rejected", counts, most, |words| target.command(words));
     }
     Ok(())
-}
-
-fn rejections(rejected: i64, behind: i64, target: &Target, diagnosis: &mut Diagnosis) {
-    let text = match rejected + behind > MOST {
-        true => format!("the broker has rejected events, and with those behind them more than {MOST} wait"),
-        false => format!("the broker has rejected {rejected} events, and {behind} wait behind them"),
-    };
-    let repair = [
-        target.command(&["outbox", "rejected", "list"]),
-        Repair::Manual("remove the cause, which the list names".to_owned()),
-        target.command(&["outbox", "rejected", "retry", "--all", "--yes"]),
-    ];
-    diagnosis.found(&EVENTS_REJECTED, "outbox_rejected", text, repair);
 }
 
 fn counted(number: i64) -> String {

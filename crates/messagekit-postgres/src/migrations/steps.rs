@@ -2,25 +2,12 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::{KnownSteps, SchemaVersion};
+use messagekit::adapter::{KnownSteps, Migration, MigrationSteps, SchemaVersion};
 use messagekit::{Error, ErrorKind};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::connection::{self, fault};
 use crate::SchemaName;
-
-/// One migration step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Migration {
-    /// Its number: each step has the next one.
-    pub version: u32,
-    /// What it adds.
-    pub name: &'static str,
-    /// The lowest program that can use the tables after it, by that program's newest step.
-    pub lowest_program: u32,
-    /// Its statements, for the schema `messagekit`.
-    pub sql: &'static str,
-}
 
 /// Every step of this program, in order. The versions before the first one were never released, and no step begins at them.
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -73,7 +60,8 @@ pub(super) async fn run(
 ) -> Result<Vec<&'static str>, Error> {
     let mut done = Vec::new();
     // Writes nothing, and needs no right to write, when there is no step to run.
-    let known = known_steps(steps);
+    let steps = MigrationSteps(steps);
+    let known = steps.known();
     while known_version(conn, schema, known).await?.current < known.latest {
         done.extend(step(conn, schema, steps).await?);
     }
@@ -84,14 +72,14 @@ pub(super) async fn run(
 async fn step(
     conn: &mut PgConnection,
     schema: &SchemaName,
-    steps: &[Migration],
+    steps: MigrationSteps<'_>,
 ) -> Result<Option<&'static str>, Error> {
     // At a higher isolation level, the read under the lock would see the state before the wait.
     let mut tx = conn.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(fault)?;
     lock(&mut tx, schema).await?;
     // Read under the lock: another process may just have run the step.
-    let current = known_version(&mut tx, schema, known_steps(steps)).await?.current;
-    let Some(migration) = pending(steps, current).next() else { return Ok(None) };
+    let current = known_version(&mut tx, schema, steps.known()).await?.current;
+    let Some(migration) = steps.pending(current).next() else { return Ok(None) };
     let outcome = match apply(&mut tx, schema, current, migration).await {
         Ok(()) => tx.commit().await.map_err(fault),
         // Awaited, so that no lock is held when the call returns.
@@ -101,9 +89,7 @@ async fn step(
             Err(error)
         }
     };
-    outcome.map(|()| Some(migration.name)).map_err(|error| {
-        Error::new(error.kind(), "migrate").with("version", migration.version).caused_by(error)
-    })
+    outcome.map(|()| Some(migration.name)).map_err(|error| migration.failed(error))
 }
 
 async fn lock(tx: &mut PgConnection, schema: &SchemaName) -> Result<(), Error> {
@@ -230,17 +216,7 @@ pub(crate) fn check_encoding(database: &str, encoding: &str) -> Result<(), Error
     Err(Error::new(ErrorKind::InvalidConfiguration, text))
 }
 
-/// Returns the steps of this program.
+/// Returns the numbers of this program's steps.
 pub(crate) fn this_program() -> KnownSteps {
-    known_steps(MIGRATIONS)
-}
-
-fn known_steps(steps: &[Migration]) -> KnownSteps {
-    let [first, latest] = [steps.first(), steps.last()].map(|step| step.map_or(0, |step| step.version));
-    KnownSteps { first, latest }
-}
-
-/// Returns the steps above a version.
-pub(super) fn pending(steps: &[Migration], current: u32) -> impl Iterator<Item = Migration> {
-    steps.iter().copied().filter(move |migration| migration.version > current)
+    MigrationSteps(MIGRATIONS).known()
 }

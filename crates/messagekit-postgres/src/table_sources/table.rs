@@ -1,5 +1,6 @@
 //! A table of the user, as its triggers need to know it.
 
+use messagekit::log::VIEW_IS_NO_SOURCE;
 use messagekit::{Error, ErrorKind};
 use sqlx::{PgConnection, Row};
 
@@ -64,7 +65,7 @@ impl Table {
         let kind: String = row.try_get(2).map_err(from_sqlx)?;
         match kind.as_str() {
             "r" | "p" => {}
-            "v" | "m" => return refused("a view has no changes of its own: name its table"),
+            "v" | "m" => return refused(VIEW_IS_NO_SOURCE),
             _ => return refused("only tables of this database can be sources"),
         }
         if row.try_get(3).map_err(from_sqlx)? {

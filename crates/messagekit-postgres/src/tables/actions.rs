@@ -5,15 +5,18 @@
 //! commit. Each action increments the token, which fences out a process that runs the failed message at that moment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::zip;
+use std::time::Duration;
 
 use messagekit::operations::{
-    Action, ActionResult, FailedMessageState, Operator, Pace, SelectionBatch, no_failed_message,
+    Action, ActionOrder, ActionPlan, ActionResult, ActionTarget, ChosenMessages, FailedMessageState,
+    no_failed_message,
 };
 use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use super::audit::{self, Entry};
+use super::audit::{self, AuditRow};
 use super::blocked_keys::{self, BlockedKey};
 use super::{failed_message_row, micros, selections};
 use crate::SchemaName;
@@ -26,8 +29,8 @@ macro_rules! locked {
     () => {
         "
 SELECT d.id, d.state, d.consumer, d.message_id, d.topic, d.key_hash, d.parked,
-  d.due <= clock_timestamp() OR d.running_since IS NOT NULL AS is_due,
-  d.origin <> 'store' AND d.return_to IS NULL OR starts_with(d.consumer, 'route:') AS no_way_back,
+  d.running_since IS NOT NULL OR coalesce(d.due <= clock_timestamp(), false) AS is_due,
+  (d.origin = 'store' OR d.return_to IS NOT NULL) AND NOT starts_with(d.consumer, 'route:') AS has_way_back,
   (SELECT p.outcome FROM messagekit.processed_messages p WHERE p.consumer = d.consumer AND p.message_id = d.message_id
     AND p.day = messagekit.day_of(d.message_id)) AS marker"
     };
@@ -41,30 +44,17 @@ pub(crate) const LOCK: &str = concat!(
 FROM messagekit.failed_messages d WHERE d.id = ANY($1::bigint[]) ORDER BY d.id FOR UPDATE OF d"
 );
 
-/// What a retry changes. A run that is planned for later keeps its state and its counts, and is never postponed.
-macro_rules! retried {
-    ($due:literal) => {
-        concat!(
-            "
+/// The delays are in microseconds. A run that is planned for later keeps its state and its counts, and is never postponed.
+pub(crate) const RETRY: &str = "
 UPDATE messagekit.failed_messages d
 SET state = CASE d.state WHEN 'dead' THEN 'retry_requested' ELSE d.state END,
   reason = CASE d.state WHEN 'dead' THEN 'retry_requested' ELSE d.reason END,
   attempts = CASE d.state WHEN 'dead' THEN 0 ELSE d.attempts END,
   crash_count = CASE d.state WHEN 'dead' THEN 0 ELSE d.crash_count END,
   changed_at = CASE d.state WHEN 'dead' THEN clock_timestamp() ELSE d.changed_at END,
-  token = d.token + 1, due = least(d.due, ",
-            $due,
-            ")
-WHERE id = ANY($1::bigint[]) AND state IN ('retry_scheduled', 'dead', 'retry_requested') AND running_since IS NULL"
-        )
-    };
-}
-
-pub(crate) const RETRY: &str = retried!("now()");
-
-/// The same, each with a delay in microseconds.
-pub(crate) const RETRY_AT_PACE: &str =
-    retried!("now() + ($2::float8[])[array_position($1::bigint[], d.id)] * interval '1 microsecond'");
+  token = d.token + 1,
+  due = least(d.due, now() + ($2::float8[])[array_position($1::bigint[], d.id)] * interval '1 microsecond')
+WHERE id = ANY($1::bigint[]) AND state IN ('retry_scheduled', 'dead', 'retry_requested') AND running_since IS NULL";
 
 pub(crate) const DISCARD: &str = "
 UPDATE messagekit.failed_messages
@@ -88,47 +78,49 @@ ORDER BY m.consumer COLLATE "C", m.id COLLATE "C"
 ON CONFLICT ON CONSTRAINT processed_messages_pkey DO UPDATE SET outcome = excluded.outcome, processed_at = now() WHERE p.outcome = $4
 RETURNING consumer, message_id"#;
 
-/// A failed message that the action moves.
-struct Moving {
-    id: i64,
+/// A failed message that the action has locked.
+struct LockedMessage {
+    target: ActionTarget,
     consumer: String,
     message_id: String,
     /// The key whose order it belongs to.
     held: Option<BlockedKey>,
 }
 
-/// Applies an action to failed messages; returns the results in the order of `ids`. Retries are due at the given pace, or all at
-/// once. The ids are those of the batch if there is one, and of it only messages that have not changed are moved.
-pub(crate) async fn act(
+/// Applies an action to failed messages; returns the results in the order of their numbers.
+pub(crate) async fn apply(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    (act, pace): (Action, Option<Pace>),
-    (ids, batch): (&[i64], Option<SelectionBatch<'_>>),
-    by: &Operator,
+    order: &ActionOrder<'_>,
 ) -> Result<Vec<ActionResult>, Error> {
-    let keys = match act {
+    let (action, ids) = (order.action, order.messages.ids());
+    let ids = &*ids;
+    let keys = match action {
         Action::Retry => Vec::new(),
         Action::Discard | Action::Undo => blocked_keys::lock(connection, schema, ids).await?,
     };
-    let rows = match batch {
-        Some(batch) => selections::lock(connection, schema, batch).await?,
-        None => {
+    let rows = match order.messages {
+        ChosenMessages::Batch(batch) => selections::lock(connection, schema, batch).await?,
+        ChosenMessages::Ids(ids) => {
             sqlx::query(schema.sql(LOCK)).bind(ids).fetch_all(&mut *connection).await.map_err(from_sqlx)?
         }
     };
-    let (answers, moving) = judge(act, &rows, &keys)?;
-    let delays = pace.map(|pace| delays(pace, ids, &answers));
-    move_failed_messages(connection, schema, act, &moving, delays).await?;
-    move_keys(connection, schema, act, &moving, &keys).await?;
-    if let Some((from, to)) = markers_of(act) {
+    let mut locked =
+        rows.iter().map(LockedMessage::read).collect::<Result<BTreeMap<i64, LockedMessage>, Error>>()?;
+    let ActionPlan { results, moves } = ActionPlan::new(order, locked.values().map(|locked| locked.target));
+    let moving: Vec<LockedMessage> = moves.iter().filter_map(|(id, _)| locked.remove(id)).collect();
+    check_keys(action, &moving, &keys)?;
+    move_failed_messages(connection, schema, action, &moves).await?;
+    move_keys(connection, schema, action, &moving, &keys).await?;
+    if let Some((from, to)) = markers_of(action) {
         mark(connection, schema, &moving, from, to).await?;
     }
-    let absent = if batch.is_some() { ActionResult::Changed } else { ActionResult::NotFound };
-    let answers: Vec<ActionResult> =
-        ids.iter().map(|id| answers.get(id).copied().unwrap_or(absent)).collect();
-    let entry = Entry { act: act.as_str(), failed_messages: Some(ids), subject: None, done: moving.len() };
-    audit::write(connection, schema, by, &entry, Some(serde_json::json!(refusals(ids, &answers)))).await?;
-    Ok(answers)
+    let refusals: BTreeMap<i64, &str> =
+        zip(ids, &results).filter_map(|(id, result)| Some((*id, result.refusal()?))).collect();
+    let row =
+        AuditRow { action: action.as_str(), failed_messages: Some(ids), subject: None, done: moving.len() };
+    audit::write(connection, schema, order.operator, &row, Some(serde_json::json!(refusals))).await?;
+    Ok(results)
 }
 
 /// Returns the state that a failed message has after what this transaction did. It has locked the row, so another reader finds
@@ -152,114 +144,75 @@ fn markers_of(act: Action) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// Returns the result for each locked failed message, and those that the action moves. It has locked the keys.
-fn judge(
-    act: Action,
-    rows: &[PgRow],
-    keys: &[BlockedKey],
-) -> Result<(BTreeMap<i64, ActionResult>, Vec<Moving>), Error> {
-    let (mut answers, mut moving) = (BTreeMap::new(), Vec::new());
-    for row in rows {
-        let state: FailedMessageState = failed_message_row::state_of(row)?;
+impl LockedMessage {
+    /// Reads a row of [`LOCK`], with its number.
+    fn read(row: &PgRow) -> Result<(i64, Self), Error> {
+        let state = failed_message_row::state_of(row)?;
         let read = || {
+            let id = row.try_get("id")?;
             let marker: Option<&str> = row.try_get("marker")?;
-            let has_no_retry =
-                row.try_get("no_way_back")? || row.try_get::<Option<bool>, _>("is_due")? == Some(true);
-            Ok((row.try_get::<i64, _>("id")?, has_no_retry, marker))
+            let is_contradicted = marker.is_some_and(|marker| marker != state.marker().as_str());
+            let (is_due, has_way_back) = (row.try_get("is_due")?, row.try_get("has_way_back")?);
+            let consumer: String = row.try_get("consumer")?;
+            let held = match row.try_get("parked")? {
+                true => Some(BlockedKey {
+                    consumer: consumer.clone(),
+                    topic: row.try_get("topic")?,
+                    hash: row.try_get("key_hash")?,
+                }),
+                false => None,
+            };
+            let target = ActionTarget { id, state, is_due, has_way_back, is_contradicted };
+            Ok((id, Self { target, message_id: row.try_get("message_id")?, consumer, held }))
         };
-        let (id, has_no_retry, marker) = read().map_err(from_sqlx)?;
-        if act.of(state).is_none() || (act == Action::Retry && has_no_retry) {
-            answers.insert(id, ActionResult::WrongState(state));
-            continue;
-        }
-        if let (Some((from, _)), Some(marker)) = (markers_of(act), marker)
-            && marker != from
-        {
-            answers.insert(id, ActionResult::Settled);
-            continue;
-        }
-        let moved = moving_of(id, row).map_err(from_sqlx)?;
-        if act != Action::Retry && moved.held.as_ref().is_some_and(|held| !keys.contains(held)) {
-            let error = Error::new(
-                ErrorKind::Conflict,
-                "failed message was parked a moment ago, and its key is not locked",
-            );
-            return Err(error.with("failed_message", id));
-        }
-        answers.insert(id, ActionResult::Done);
-        moving.push(moved);
+        read().map_err(from_sqlx)
     }
-    Ok((answers, moving))
 }
 
-/// Returns why failed messages were not moved, for the audit.
-fn refusals<'a>(ids: &[i64], answers: &'a [ActionResult]) -> BTreeMap<i64, &'a str> {
-    std::iter::zip(ids, answers)
-        .filter_map(|(id, result)| match result {
-            ActionResult::Done => None,
-            ActionResult::NotFound => Some((*id, "not found")),
-            ActionResult::WrongState(state) => Some((*id, state.as_str())),
-            ActionResult::Settled => Some((*id, "settled")),
-            ActionResult::Changed => Some((*id, "changed")),
-        })
-        .collect()
-}
-
-/// Returns the delay of each accepted retry, in the order of the request.
-fn delays(pace: Pace, ids: &[i64], answers: &BTreeMap<i64, ActionResult>) -> BTreeMap<i64, f64> {
-    let accepted = ids.iter().filter(|id| answers.get(id) == Some(&ActionResult::Done));
-    accepted.enumerate().map(|(rank, id)| (*id, micros(pace.delay(rank)))).collect()
+/// Refuses to move a message that was parked after the keys were locked.
+fn check_keys(action: Action, moving: &[LockedMessage], keys: &[BlockedKey]) -> Result<(), Error> {
+    let is_unlocked = |message: &&LockedMessage| message.held.as_ref().is_some_and(|key| !keys.contains(key));
+    match moving.iter().find(is_unlocked).filter(|_| action != Action::Retry) {
+        None => Ok(()),
+        Some(message) => {
+            let text = "failed message was parked a moment ago, and its key is not locked";
+            Err(Error::new(ErrorKind::Conflict, text).with("failed_message", message.target.id))
+        }
+    }
 }
 
 async fn move_failed_messages(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    act: Action,
-    moving: &[Moving],
-    delays: Option<BTreeMap<i64, f64>>,
+    action: Action,
+    moves: &[(i64, Duration)],
 ) -> Result<(), Error> {
-    if moving.is_empty() {
+    if moves.is_empty() {
         return Ok(());
     }
-    let ids: Vec<i64> = moving.iter().map(|failed_message| failed_message.id).collect();
-    let update = match (act, delays) {
-        (Action::Retry, Some(delays)) => {
-            let (ids, delays): (Vec<i64>, Vec<f64>) = delays.into_iter().unzip();
-            sqlx::query(schema.sql(RETRY_AT_PACE)).bind(ids).bind(delays)
-        }
-        (Action::Retry, None) => sqlx::query(schema.sql(RETRY)).bind(ids),
-        (Action::Discard, _) => sqlx::query(schema.sql(DISCARD)).bind(ids),
-        (Action::Undo, _) => sqlx::query(schema.sql(UNDO)).bind(ids),
+    let (ids, delays): (Vec<i64>, Vec<f64>) = moves.iter().map(|(id, delay)| (*id, micros(*delay))).unzip();
+    let update = match action {
+        Action::Retry => sqlx::query(schema.sql(RETRY)).bind(ids).bind(delays),
+        Action::Discard => sqlx::query(schema.sql(DISCARD)).bind(ids),
+        Action::Undo => sqlx::query(schema.sql(UNDO)).bind(ids),
     };
     let moved = update.execute(connection).await.map_err(from_sqlx)?.rows_affected();
-    if usize::try_from(moved) == Ok(moving.len()) {
+    if usize::try_from(moved) == Ok(moves.len()) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Corrupt, "failed messages changed although they were locked").with("act", act))
-}
-
-fn moving_of(id: i64, row: &PgRow) -> sqlx::Result<Moving> {
-    let consumer: String = row.try_get("consumer")?;
-    let held = match row.try_get("parked")? {
-        true => Some(BlockedKey {
-            consumer: consumer.clone(),
-            topic: row.try_get("topic")?,
-            hash: row.try_get("key_hash")?,
-        }),
-        false => None,
-    };
-    Ok(Moving { id, message_id: row.try_get("message_id")?, consumer, held })
+    let text = "failed messages changed although they were locked";
+    Err(Error::new(ErrorKind::Corrupt, text).with("act", action))
 }
 
 /// Counts the failed messages out of their keys or in again, and schedules the next message of each key.
 async fn move_keys(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    act: Action,
-    moving: &[Moving],
+    action: Action,
+    moving: &[LockedMessage],
     keys: &[BlockedKey],
 ) -> Result<(), Error> {
-    let change = match act {
+    let change = match action {
         Action::Retry => return Ok(()),
         Action::Discard => -1,
         Action::Undo => 1,
@@ -276,7 +229,7 @@ async fn move_keys(
 async fn mark(
     connection: &mut PgConnection,
     schema: &SchemaName,
-    moving: &[Moving],
+    moving: &[LockedMessage],
     from: &str,
     to: &str,
 ) -> Result<(), Error> {
@@ -307,6 +260,6 @@ async fn mark(
         ),
     );
     Err(left.map_or(error.clone(), |failed_message| {
-        error.with("failed_message", failed_message.id).with("id", &failed_message.message_id)
+        error.with("failed_message", failed_message.target.id).with("id", &failed_message.message_id)
     }))
 }

@@ -28,8 +28,8 @@ WHERE a.id < $1 AND ($2::text IS NULL OR a.operator = $2) AND ($3::text IS NULL 
 ORDER BY a.id DESC LIMIT $8";
 
 /// The columns of an audit row beside the operator.
-pub(crate) struct Entry<'a> {
-    pub(crate) act: &'a str,
+pub(crate) struct AuditRow<'a> {
+    pub(crate) action: &'a str,
     pub(crate) failed_messages: Option<&'a [i64]>,
     pub(crate) subject: Option<String>,
     pub(crate) done: usize,
@@ -40,7 +40,7 @@ pub(crate) async fn write(
     connection: &mut PgConnection,
     schema: &SchemaName,
     by: &Operator,
-    entry: &Entry<'_>,
+    row: &AuditRow<'_>,
     outcome: Option<serde_json::Value>,
 ) -> Result<(), Error> {
     by.check()?;
@@ -48,10 +48,10 @@ pub(crate) async fn write(
         .bind(clean(&by.name))
         .bind(clean(&by.through))
         .bind(by.request_id.as_deref().map(clean))
-        .bind(entry.act)
-        .bind(entry.failed_messages)
-        .bind(entry.subject.as_deref())
-        .bind(i64::try_from(entry.done).unwrap_or(i64::MAX))
+        .bind(row.action)
+        .bind(row.failed_messages)
+        .bind(row.subject.as_deref())
+        .bind(i64::try_from(row.done).unwrap_or(i64::MAX))
         .bind(outcome.map(|outcome| outcome.to_string()));
     insert.execute(connection).await.map(drop).map_err(from_sqlx)
 }

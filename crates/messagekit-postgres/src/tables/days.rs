@@ -9,8 +9,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff_sqlx::Timestamp;
-use messagekit::cleanup::{CleanupTarget, MARGIN, NOTED_WITHIN};
-use messagekit::{Error, ErrorKind};
+use messagekit::Error;
+use messagekit::cleanup::{CleanupTarget, MARGIN, NOTED_WITHIN, no_cleanup_step};
 use sqlx::{Executor, PgConnection, Row};
 
 use super::left::Left;
@@ -326,11 +326,7 @@ impl FromStr for Position {
         };
         match (part, block.parse()) {
             (Ok(part), Ok(block)) => Ok(Self { part, block }),
-            _ => Err(Error::new(
-                ErrorKind::InvalidConfiguration,
-                "not a place where a step of a cleanup has ended",
-            )
-            .with("from", text)),
+            _ => Err(no_cleanup_step(text)),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! The rows of a topic and of its partitions go at once. Their numbers are never given again, so what names them is of no topic any more: it
 //! is deleted in pieces, and found again after a process has died in between.
 
-use messagekit::{Error, ErrorKind};
+use messagekit::Error;
+use messagekit::log::check_unfed;
 use sqlx::{PgConnection, Row};
 
 use super::retention::EXPIRE_MARKERS;
@@ -154,13 +155,7 @@ pub(crate) async fn drop_topic(
     name: &str,
 ) -> Result<(), Error> {
     let topic = topics::kept(connection, schema, name).await?;
-    let feeding = feeding(connection, schema, name).await?;
-    if !feeding.is_empty() {
-        let text = "tables are sources of the topic: drop them first, or with it";
-        return Err(Error::new(ErrorKind::WrongState, text)
-            .with("topic", name)
-            .with("sources", feeding.join(", ")));
-    }
+    check_unfed(name, &feeding(connection, schema, name).await?)?;
     for statement in [END_CLAIMS, DROP_PARTITIONS, DROP_TOPIC] {
         sqlx::query(schema.sql(statement))
             .bind(topic.id)

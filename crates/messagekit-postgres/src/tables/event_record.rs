@@ -1,11 +1,12 @@
 //! What the database knows of one event. Each statement reads rows of an index; none reads a payload.
 
 use jiff_sqlx::Timestamp;
+use messagekit::adapter::stored_outcome;
 use messagekit::operations::{
     AuditRecord, ConsumerOutcome, EventDetail, EventFailure, EventHead, FailedMessageHead, MAX_ENTRIES,
-    MarkerOutcome, Publication,
+    Publication,
 };
-use messagekit::{Error, ErrorKind, Headers, MessageId, Position, headers};
+use messagekit::{Error, Headers, MessageId, Position, headers};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
@@ -194,9 +195,7 @@ pub(crate) async fn outcomes(
 
 fn outcome_of(row: &PgRow) -> Result<ConsumerOutcome, Error> {
     let word: &str = row.try_get("outcome").map_err(from_sqlx)?;
-    let outcome = MarkerOutcome::ALL.into_iter().find(|known| known.as_str() == word);
-    let outcome =
-        outcome.ok_or_else(|| Error::new(ErrorKind::Corrupt, "stored marker has an unknown outcome"))?;
+    let outcome = stored_outcome(word)?;
     let read = || {
         Ok(ConsumerOutcome {
             consumer: row.try_get("consumer")?,

@@ -5,6 +5,7 @@
 
 use jiff_sqlx::{Timestamp, ToSqlx};
 use messagekit::Error;
+use messagekit::adapter::stored_word;
 use messagekit::operations::{
     FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageState,
     FailedMessageTotal, FailedRun, no_failed_message,
@@ -205,7 +206,7 @@ pub(crate) async fn groups(
 fn total_of(row: &PgRow) -> Result<FailedMessageTotal, Error> {
     Ok(FailedMessageTotal {
         consumer: row.try_get("consumer").map_err(from_sqlx)?,
-        state: failed_message_row::state_of(row)?,
+        state: stored_word(None, "state", row.try_get("state").map_err(from_sqlx)?)?,
         failed_messages: row.try_get::<i64, _>("failed_messages").map_err(from_sqlx)?.unsigned_abs(),
     })
 }

@@ -1,13 +1,12 @@
 //! Reads rows of failed messages: their description and the message inside.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff_sqlx::Timestamp;
-use messagekit::adapter::ReceivedMessage;
+use messagekit::adapter::{ReceivedMessage, headers_from_json, stored_word};
 use messagekit::operations::{FailedMessageHead, FailedMessageState};
-use messagekit::{Error, ErrorKind, Headers, Message, MessageId, Position};
+use messagekit::{Error, Message, MessageId, Position};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, Row};
 
@@ -25,12 +24,7 @@ pub(super) struct Kept {
 /// Reads a row that has the columns of the message by their names.
 pub(super) fn read(row: &PgRow) -> Result<Kept, Error> {
     let (kept, headers) = columns_of(row).map_err(from_sqlx)?;
-    // The cause would quote values, so report only its location.
-    let headers: Headers = serde_json::from_slice(headers).map_err(|error| {
-        Error::new(ErrorKind::Corrupt, "stored headers are not a list of pairs")
-            .with("failed_message", kept.id)
-            .with("column", error.column())
-    })?;
+    let headers = headers_from_json(headers).map_err(|error| error.with("failed_message", kept.id))?;
     let message = Message { headers, ..kept.received.message };
     Ok(Kept { received: ReceivedMessage { message, ..kept.received }, ..kept })
 }
@@ -75,7 +69,7 @@ fn coordinates(
 pub(super) fn head_of(row: &PgRow) -> Result<FailedMessageHead, Error> {
     let mut columns = Columns { row, next: 0 };
     let (id, consumer) = (columns.take()?, columns.take()?);
-    let (origin, return_to) = (word(columns.take()?, "origin")?, columns.take()?);
+    let (origin, return_to) = (stored_word(id, "origin", columns.take()?)?, columns.take()?);
     let message_id = MessageId::from_stored(columns.take()?);
     let (topic, position) = coordinates(columns.take()?, columns.take()?, columns.take()?, columns.take()?);
     let time = |time: Timestamp| time.to_jiff();
@@ -89,8 +83,8 @@ pub(super) fn head_of(row: &PgRow) -> Result<FailedMessageHead, Error> {
         position,
         key: columns.take::<Option<Vec<u8>>>()?.map(Bytes::from),
         event_type: columns.take()?,
-        state: word(columns.take()?, "state")?,
-        reason: word(columns.take()?, "state reason")?,
+        state: stored_word(id, "state", columns.take()?)?,
+        reason: stored_word(id, "state reason", columns.take()?)?,
         attempts: columns.take::<i32>()?.unsigned_abs(),
         crash_count: columns.take::<i32>()?.unsigned_abs(),
         due: columns.take::<Option<Timestamp>>()?.map(time),
@@ -120,12 +114,7 @@ impl<'r> Columns<'r> {
 
 /// Reads the state of a failed message.
 pub(super) fn state_of(row: &PgRow) -> Result<FailedMessageState, Error> {
-    word(row.try_get("state").map_err(from_sqlx)?, "state")
-}
-
-fn word<T: FromStr<Err = Error>>(text: &str, column: &'static str) -> Result<T, Error> {
-    text.parse().map_err(|error: Error| {
-        Error::new(ErrorKind::Corrupt, format!("stored failed message has an unknown {column}"))
-            .caused_by(error)
-    })
+    let id: i64 = row.try_get("id").map_err(from_sqlx)?;
+    let state = row.try_get("state").map_err(from_sqlx)?;
+    stored_word(id, "state", state)
 }

@@ -1,8 +1,8 @@
 //! Writes complete failed messages.
 
-use messagekit::adapter::{Failure, ReceivedMessage, SetAsideOutcome};
+use messagekit::adapter::{Failure, ReceivedMessage, SetAsideOutcome, headers_to_json, lost_marker};
 use messagekit::operations::Origin;
-use messagekit::{Error, ErrorKind, headers};
+use messagekit::{Error, headers};
 use sqlx::{PgConnection, Row};
 
 use super::failed_runs::{failed_in, failed_run, first_run};
@@ -77,9 +77,7 @@ pub(crate) struct Columns<'a> {
 impl<'a> Columns<'a> {
     pub(crate) fn of(received: &'a ReceivedMessage) -> Result<Self, Error> {
         let message = &received.message;
-        let headers = serde_json::to_vec(&message.headers).map_err(|error| {
-            Error::new(ErrorKind::Other, "headers cannot be written as JSON").caused_by(error)
-        })?;
+        let headers = headers_to_json(&message.headers)?.into_bytes();
         let event_type =
             message.headers.text(headers::EVENT_TYPE).or_else(|| message.headers.text(headers::CE_TYPE));
         let position = received.position.as_ref();
@@ -140,10 +138,6 @@ pub(crate) async fn set_aside(
     match (written(0)?, written(1)?) {
         (0, _) => Ok(SetAsideOutcome::AlreadySettled),
         (_, 1) => Ok(SetAsideOutcome::SetAside),
-        _ => Err(Error::new(
-            ErrorKind::Corrupt,
-            "message has an open failed message but no marker: restore the marker or the failed message",
-        )
-        .with("id", &received.id)),
+        _ => Err(lost_marker(&received.id)),
     }
 }

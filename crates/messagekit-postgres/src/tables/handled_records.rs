@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use messagekit::Error;
 use messagekit::adapter::RetryLease;
-use messagekit::{Error, ErrorKind};
+use messagekit::log::{no_record, record_has_failed};
 use sqlx::{PgConnection, Row};
 
 use super::cursors;
@@ -84,16 +85,12 @@ pub(crate) async fn set_handled(
     topic: &Topic,
     id: i64,
 ) -> Result<(), Error> {
-    let named = |kind, text: &'static str| {
-        Error::new(kind, text).with("topic", &topic.definition.name).with("record", id)
-    };
-    let found = find(connection, schema, topic, &[id]).await?.pop();
-    let place = found.ok_or_else(|| named(ErrorKind::NotFound, "topic has no such record"))?;
+    let name = &topic.definition.name;
+    let place = find(connection, schema, topic, &[id]).await?.pop().ok_or_else(|| no_record(name, id))?;
     let held = cursors::hold(connection, schema, consumer, place.tp).await?;
     let mark = sqlx::query(schema.sql(MARK_HANDLED)).bind(consumer).bind(&place.event_id);
     if mark.execute(&mut *connection).await.map_err(from_sqlx)?.rows_affected() == 0 {
-        let text = "record is a failed message of the consumer: retry or discard that";
-        return Err(named(ErrorKind::WrongState, text));
+        return Err(record_has_failed(name, id));
     }
     cursors::settle(connection, schema, (consumer, place.tp), held, &[place.offset]).await
 }

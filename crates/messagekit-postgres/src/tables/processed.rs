@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use messagekit::adapter::ClaimRequest;
+use messagekit::adapter::{ClaimRequest, stored_outcome};
 use messagekit::{Claim, Error, ErrorKind};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
@@ -99,7 +99,7 @@ pub(crate) async fn claim(
     let mut found: Vec<Option<Claim>> = vec![None; asked.ids.len()];
     let rows = asked.claim(schema, consumer).fetch_all(&mut *connection).await;
     for row in rows.map_err(from_sqlx)? {
-        let claim = match outcome(row.try_get(1).map_err(from_sqlx)?)? {
+        let claim = match stored_outcome(row.try_get(1).map_err(from_sqlx)?).map(Claim::from)? {
             Claim::Held => Claim::KeyBlocked,
             _ => Claim::Fresh,
         };
@@ -111,7 +111,7 @@ pub(crate) async fn claim(
                 return Err(Error::new(ErrorKind::Conflict, "a key was held while its message was claimed"));
             }
             if let Some(text) = row.try_get(1).map_err(from_sqlx)? {
-                found[place_of(&asked.ids, &row)?] = Some(outcome(text)?);
+                found[place_of(&asked.ids, &row)?] = Some(stored_outcome(text)?.into());
             }
         }
     }
@@ -202,17 +202,6 @@ fn place_of(ids: &[&str], row: &PgRow) -> Result<usize, Error> {
     let id: &str = row.try_get(0).map_err(from_sqlx)?;
     ids.binary_search(&id)
         .map_err(|_| Error::new(ErrorKind::Corrupt, "claim answered an id that nobody asked for"))
-}
-
-fn outcome(text: &str) -> Result<Claim, Error> {
-    match text {
-        "done" => Ok(Claim::Done),
-        "held" => Ok(Claim::Held),
-        "discarded" => Ok(Claim::Discarded),
-        other => {
-            Err(Error::new(ErrorKind::Corrupt, format!("marker has the outcome {other:?}, which is none")))
-        }
-    }
 }
 
 /// Undoes claims of this transaction that were fresh or behind their keys.

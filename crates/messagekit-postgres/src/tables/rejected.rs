@@ -4,7 +4,7 @@
 //! within one statement, the snapshot could be older than the lock.
 
 use jiff_sqlx::Timestamp;
-use messagekit::relay::{RejectedEvent, Rejection};
+use messagekit::relay::{RejectedAction, RejectedEvent, Rejection};
 use messagekit::{Error, MessageId, chain};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -47,7 +47,7 @@ FROM messagekit.outbox_rejected r
 WHERE r.id > $1 AND (r.error IS NOT NULL OR $3) ORDER BY r.id LIMIT $2";
 
 pub(crate) const FIND: &str = "
-SELECT shard, event_id, error IS NOT NULL AS is_refused FROM messagekit.outbox_rejected WHERE id = $1";
+SELECT shard, event_id, error IS NOT NULL AS is_rejected FROM messagekit.outbox_rejected WHERE id = $1";
 
 /// Puts an event and all of its topic and key back.
 pub(crate) const PUT_BACK: &str = "
@@ -62,7 +62,7 @@ INSERT INTO messagekit.outbox_pending (shard, attempts, copy, seq, key_hash, ava
 SELECT shard, attempts, copy, seq, key_hash, clock_timestamp(), event_id, topic FROM moved";
 
 /// Discards an event, and puts back the events that wait for it alone.
-pub(crate) const GIVE_UP: &str = "
+pub(crate) const DISCARD: &str = "
 WITH gone AS (DELETE FROM messagekit.outbox_rejected WHERE id = $1 RETURNING topic, key_hash),
 next AS MATERIALIZED (
   SELECT min(r.seq) AS seq FROM gone g
@@ -75,12 +75,12 @@ moved AS (
 INSERT INTO messagekit.outbox_pending (shard, attempts, copy, seq, key_hash, available_at, event_id, topic)
 SELECT shard, attempts, copy, seq, key_hash, clock_timestamp(), event_id, topic FROM moved";
 
-/// A rejected event, found by its number.
-pub(crate) struct Found {
+/// An event that is set aside.
+pub(crate) struct SetAsideEvent {
     pub(crate) shard: i16,
     pub(crate) event_id: String,
     /// A broker rejected it; otherwise it waits behind a rejected one.
-    pub(crate) is_refused: bool,
+    pub(crate) is_rejected: bool,
 }
 
 /// Sets an event aside with the events behind it, and returns their number. The shard must be locked.
@@ -140,40 +140,27 @@ pub(crate) async fn find(
     connection: &mut PgConnection,
     schema: &SchemaName,
     id: i64,
-) -> Result<Option<Found>, Error> {
+) -> Result<Option<SetAsideEvent>, Error> {
     let find = sqlx::query(schema.sql(FIND)).persistent(false).bind(id);
     let Some(row) = find.fetch_optional(connection).await.map_err(from_sqlx)? else { return Ok(None) };
     let read = || {
         let (shard, event_id) = (row.try_get("shard")?, row.try_get("event_id")?);
-        Ok(Found { shard, event_id, is_refused: row.try_get("is_refused")? })
+        Ok(SetAsideEvent { shard, event_id, is_rejected: row.try_get("is_rejected")? })
     };
     read().map(Some).map_err(from_sqlx)
 }
 
-/// Puts an event and its key back, and returns their number. The shard must be locked.
-pub(crate) async fn put_back(
+/// Applies an action to an event, and returns how many events were put back. The shard must be locked.
+pub(crate) async fn act(
     connection: &mut PgConnection,
     schema: &SchemaName,
+    action: RejectedAction,
     id: i64,
 ) -> Result<u64, Error> {
-    moved(connection, schema, PUT_BACK, id).await
-}
-
-/// Discards an event, and returns how many were put back. The shard must be locked.
-pub(crate) async fn give_up(
-    connection: &mut PgConnection,
-    schema: &SchemaName,
-    id: i64,
-) -> Result<u64, Error> {
-    moved(connection, schema, GIVE_UP, id).await
-}
-
-async fn moved(
-    connection: &mut PgConnection,
-    schema: &SchemaName,
-    statement: &'static str,
-    id: i64,
-) -> Result<u64, Error> {
+    let statement = match action {
+        RejectedAction::Retry => PUT_BACK,
+        RejectedAction::Discard => DISCARD,
+    };
     let update = sqlx::query(schema.sql(statement)).persistent(false).bind(id);
     update.execute(connection).await.map(|done| done.rows_affected()).map_err(from_sqlx)
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff_sqlx::Timestamp;
+use messagekit::Error;
+use messagekit::adapter::stored_word;
 use messagekit::cleanup::NOTED_WITHIN;
 use messagekit::operations::{ConsumerPosition, ConsumerStatus, beyond_ids_of};
-use messagekit::{Error, ErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
@@ -132,9 +133,7 @@ pub(crate) async fn consumers(
     let select = sqlx::query(schema.sql(STATES)).persistent(false).bind(&names);
     for row in select.fetch_all(&mut *connection).await.map_err(from_sqlx)? {
         let word: &str = row.try_get("state").map_err(from_sqlx)?;
-        let state = word.parse().map_err(|error: Error| {
-            Error::new(ErrorKind::Corrupt, "stored failed message has an unknown state").caused_by(error)
-        })?;
+        let state = stored_word(None, "state", word)?;
         let consumer: &str = row.try_get("consumer").map_err(from_sqlx)?;
         let count = row.try_get::<i64, _>("failed_messages").map_err(from_sqlx)?.unsigned_abs();
         statuses.entry(consumer.to_owned()).and_modify(|status| status.failed_messages.push((state, count)));

@@ -139,14 +139,7 @@ async fn held(
         // Only now: a migration may have held the topic until its commit.
         let version = partitions.first().map_or(0, |partition| partition.version);
         let mut own = records.iter().filter(|record| record.message.topic == topic.definition.name);
-        if own.clone().any(|record| record.topic_id != topic.definition.id) {
-            let text = "topic was dropped and made again since this program opened it: open it again";
-            return Err(Error::new(ErrorKind::NotFound, text).with("topic", &topic.definition.name));
-        }
-        if own.any(|record| record.version != version) {
-            let text = "topic was migrated since this program opened it: open it again with its new type";
-            return Err(Error::new(ErrorKind::SchemaMismatch, text).with("topic", &topic.definition.name));
-        }
+        own.try_for_each(|record| record.check_topic(topic.definition.id, Some(version)))?;
         held.push(Held { topic, next: NextOffsets::new(partitions) });
     }
     Ok(held)

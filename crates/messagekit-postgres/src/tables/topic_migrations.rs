@@ -1,7 +1,8 @@
 //! The next form of the records of a topic.
 
-use messagekit::adapter::MAX_PAYLOAD_BYTES;
-use messagekit::log::{MigratedRecord, Swap, TopicDefinition};
+use messagekit::log::{
+    MigratedRecord, Swap, TopicDefinition, check_migratable, check_unchanged, migration_was_replaced,
+};
 use messagekit::{Error, ErrorKind};
 use sqlx::{PgConnection, Row};
 
@@ -82,15 +83,7 @@ pub(crate) async fn begin(
 /// Returns a topic that stays in this database, and of which no worker holds records.
 async fn migratable(connection: &mut PgConnection, schema: &SchemaName, name: &str) -> Result<Topic, Error> {
     let topic = topics::kept(connection, schema, name).await?;
-    let refused = |text| Err(Error::new(ErrorKind::WrongState, text).with("topic", name));
-    if record_claims::is_held(connection, schema, &topic).await? {
-        return refused("workers hold records of the topic: stop them, or wait for the end of their leases");
-    }
-    if topic.is_published {
-        return refused(
-            "topic is published to a broker: its readers know the form of its records, and a migration would not reach them",
-        );
-    }
+    check_migratable(name, record_claims::is_held(connection, schema, &topic).await?, topic.is_published)?;
     Ok(topic)
 }
 
@@ -107,10 +100,7 @@ pub(crate) async fn stage(
     };
     let mut keys = Vec::with_capacity(records.len());
     for record in records {
-        if record.payload.len() > MAX_PAYLOAD_BYTES {
-            let text = "record in its new form is larger than the limit";
-            return Err(named(ErrorKind::TooLarge, text, record.id));
-        }
+        record.check(&topic.definition.name)?;
         let key = record.key.as_deref().map(std::str::from_utf8).transpose();
         keys.push(key.map_err(|_| named(ErrorKind::InvalidEvent, "key is not UTF-8", record.id))?);
     }
@@ -136,17 +126,14 @@ pub(crate) async fn swap(
     // What waits is a record that has no next form.
     waiting::sequence(connection, schema, &topic).await?;
     topics::hold_partitions(connection, schema, topic.id).await?;
-    let conflict = |text: &'static str| Err(Error::new(ErrorKind::Conflict, text).with("topic", &from.name));
-    if topics::kept(connection, schema, &from.name).await?.definition != *from {
-        return conflict("topic was changed while it was migrated: open it again");
-    }
+    check_unchanged(from, Some(&topics::kept(connection, schema, &from.name).await?.definition))?;
     let staged = sqlx::query(schema.sql(STAGED)).bind(topic.id).bind(migration);
     let row = staged.fetch_one(&mut *connection).await.map_err(from_sqlx)?;
     if row.try_get::<i64, _>(0).map_err(from_sqlx)? > through {
         return Ok(Swap::Behind);
     }
     if row.try_get::<bool, _>(1).map_err(from_sqlx)? {
-        return conflict("another migration of the topic has begun: migrate it again");
+        return Err(migration_was_replaced(&from.name));
     }
     let clear = sqlx::query(schema.sql(CLEAR_HASHES)).bind(topic.id).bind(migration);
     clear.bind(from.dedup != to.dedup).execute(&mut *connection).await.map_err(from_sqlx)?;

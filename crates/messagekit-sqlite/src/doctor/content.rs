@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use messagekit::Error;
 use messagekit::adapter::SchemaFit;
-use messagekit::operations::{
-    DedupReach, Diagnosis, EVENTS_REJECTED, RELAY_ABSENT, Repair, SCHEMA_PENDING, TABLE_SOURCE_FAULTY,
-};
+use messagekit::operations::{DedupReach, Diagnosis, Repair, SCHEMA_PENDING, TABLE_SOURCE_FAULTY};
 use rusqlite::Connection;
 
 use super::checks::{DAMAGED, DELAYED_UNREADABLE, ON_TABLES, SYNCHRONOUS};
@@ -38,8 +36,7 @@ pub(super) fn look(conn: &Connection, path: &Path, name: &str, diagnosis: &mut D
     match schema(conn, path, name, diagnosis) {
         Ok(true) => {}
         Ok(false) => {
-            let reason = "the tables do not have the version of this program";
-            return diagnosis.not_checked(ON_TABLES.iter().copied(), reason);
+            return diagnosis.not_checked_on_tables(ON_TABLES.iter().copied());
         }
         Err(error) => {
             diagnosis.not_checked([&SCHEMA_PENDING], error.to_string());
@@ -127,23 +124,16 @@ fn relayed(conn: &Connection, path: &Path, name: &str, diagnosis: &mut Diagnosis
         let (waiting, overdue, _) = pending::waiting(conn, restart).map_err(from_sqlite)?;
         let last = shards::last_life(conn, now).map_err(from_sqlite)?;
         if overdue > 0 && last.is_none_or(|until| until <= restart) {
-            let text = format!("no relay has held a lease for 30 s, and {waiting} events are pending");
             let run = command(path, &["relay"]);
             let run = format!(
                 "keep a relay running: {} --kafka HOST:PORT, or a `Relay` in your service",
                 run.text()
             );
-            diagnosis.found(&RELAY_ABSENT, name, text, [Repair::Manual(run)]);
+            diagnosis.found_no_relay(name, waiting, Repair::Manual(run));
         }
-        let (refused, behind) = rejected::counts(conn).map_err(from_sqlite)?;
-        if refused > 0 {
-            let text = format!("the broker has rejected {refused} events, and {behind} wait behind them");
-            let repair = [
-                command(path, &["outbox", "rejected", "list"]),
-                Repair::Manual("remove the cause, which the list names".to_owned()),
-                command(path, &["outbox", "rejected", "retry", "--all", "--yes"]),
-            ];
-            diagnosis.found(&EVENTS_REJECTED, name, text, repair);
+        let counts = rejected::counts(conn).map_err(from_sqlite)?;
+        if counts.0 > 0 {
+            diagnosis.found_rejected(name, counts, None, |words| command(path, words));
         }
     }
     let unreadable = delayed::unreadable(conn).map_err(from_sqlite)?;

@@ -1,24 +1,11 @@
 //! The steps that raise the schema version of the tables, over an open file.
 
 use jiff::Timestamp;
-use messagekit::adapter::{KnownSteps, SchemaVersion};
+use messagekit::adapter::{KnownSteps, Migration, MigrationSteps, SchemaVersion};
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::from_sqlite;
-
-/// One migration step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Migration {
-    /// Its number: each step has the next one.
-    pub version: u32,
-    /// What it adds.
-    pub name: &'static str,
-    /// The lowest program that can use the tables after it, by that program's newest step.
-    pub lowest_program: u32,
-    /// Its statements.
-    pub sql: &'static str,
-}
 
 /// Every step of this program, in order. The versions before the first one were never released, and no step begins at them.
 pub const MIGRATIONS: &[Migration] = &[Migration {
@@ -72,8 +59,9 @@ pub(crate) fn check(conn: &Connection) -> Result<SchemaVersion, Error> {
 ///
 /// Foreign keys are off meanwhile: a step that rebuilds a table must not delete the user's rows that refer to it.
 pub(crate) fn run(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
+    let steps = MigrationSteps(steps);
     conn.pragma_update(None, "foreign_keys", false).map_err(from_sqlite)?;
-    while version(conn)?.current < known_steps(steps).latest {
+    while version(conn)?.current < steps.known().latest {
         // Another process may migrate at the same moment; the version read under the lock decides.
         conn.execute_batch("BEGIN IMMEDIATE").map_err(from_sqlite)?;
         if let Err(error) = step(conn, steps).and_then(|()| conn.execute_batch("COMMIT").map_err(from_sqlite))
@@ -87,11 +75,11 @@ pub(crate) fn run(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
     conn.pragma_update(None, "foreign_keys", true).map_err(from_sqlite)
 }
 
-fn step(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
+fn step(conn: &Connection, steps: MigrationSteps<'_>) -> Result<(), Error> {
     conn.execute_batch(VERSION_TABLE).map_err(from_sqlite)?;
     let found = version(conn)?;
-    found.check_for_steps(known_steps(steps), "file")?;
-    let Some(migration) = pending(steps, found.current).next() else { return Ok(()) };
+    found.check_for_steps(steps.known(), "file")?;
+    let Some(migration) = steps.pending(found.current).next() else { return Ok(()) };
     let Migration { version, name, lowest_program, sql } = migration;
     let run = || {
         conn.execute_batch(sql)?;
@@ -99,10 +87,7 @@ fn step(conn: &Connection, steps: &[Migration]) -> Result<(), Error> {
         let note = "INSERT INTO messagekit_schema (version, name, applied_at, lowest_program) VALUES (?1, ?2, ?3, ?4)";
         conn.execute(note, (version, name, now, lowest_program))
     };
-    run().map(drop).map_err(|error| {
-        let error = from_sqlite(error);
-        Error::new(error.kind(), "migrate").with("version", version).caused_by(error)
-    })
+    run().map(drop).map_err(|error| migration.failed(from_sqlite(error)))
 }
 
 /// Returns the version of the tables of a file, also without the column of the lowest program, which the first versions lack. A step
@@ -122,19 +107,9 @@ pub(crate) fn version(conn: &Connection) -> Result<SchemaVersion, Error> {
     conn.query_row(&select, [], read).map_err(from_sqlite)
 }
 
-/// Returns the steps of this program.
+/// Returns the numbers of this program's steps.
 pub(crate) fn this_program() -> KnownSteps {
-    known_steps(MIGRATIONS)
-}
-
-fn known_steps(steps: &[Migration]) -> KnownSteps {
-    let [first, latest] = [steps.first(), steps.last()].map(|step| step.map_or(0, |step| step.version));
-    KnownSteps { first, latest }
-}
-
-/// Returns the steps above a version.
-pub(super) fn pending(steps: &[Migration], current: u32) -> impl Iterator<Item = Migration> {
-    steps.iter().copied().filter(move |migration| migration.version > current)
+    MigrationSteps(MIGRATIONS).known()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Installs the triggers of a source, compares them with its rules, and follows the columns of its table.
 
-use messagekit::log::{AddedSource, KnownSource, OnSourceFailure, RowPayload, SourceFault, TableSource};
+use messagekit::log::{AddedSource, KnownSource, OnSourceFailure, SourceFault, TableSource};
 use messagekit::{Error, ErrorKind, chain};
 use rusqlite::Connection;
 
@@ -60,17 +60,13 @@ pub(super) fn add(conn: &Connection, source: &TableSource, replaces: bool) -> Re
             return Ok(AddedSource::Same);
         }
         if !replaces {
-            let text = "table is a source of the topic with other rules, or needs repair: replace it, or drop it first";
-            return Err(named(ErrorKind::WrongState, text, source));
+            return Err(source.has_other_rules());
         }
     }
     check(source, &table)?;
     let id = table_sources::write(conn, source, &table.key).map_err(from_sqlite)?;
     let route = Route { id, source, table: &table };
-    try_out(conn, &route).map_err(|error| {
-        let text = "database cannot evaluate the expressions of the source over rows of the table";
-        named(ErrorKind::InvalidConfiguration, text, source).with("reason", reason(&error))
-    })?;
+    try_out(conn, &route).map_err(|error| source.cannot_be_evaluated().with("reason", reason(&error)))?;
     make(conn, &route)?;
     Ok(if known.is_some() { AddedSource::Replaced } else { AddedSource::Added })
 }
@@ -124,25 +120,23 @@ fn make(conn: &Connection, route: &Route<'_>) -> Result<(), Error> {
 fn check(source: &TableSource, table: &Table) -> Result<(), Error> {
     if source.on_failure == OnSourceFailure::SetAside {
         let text = "triggers of a file cannot set a row aside and go on: let the write fail whose event cannot be written";
-        return Err(named(ErrorKind::InvalidConfiguration, text, source));
+        return Err(source.refused(ErrorKind::InvalidConfiguration, text));
     }
     if source.replicated {
         let text = "nothing replicates rows into the tables of a file: add the source without them";
-        return Err(named(ErrorKind::InvalidConfiguration, text, source));
+        return Err(source.refused(ErrorKind::InvalidConfiguration, text));
     }
-    if source.payload != RowPayload::Full && table.key.is_empty() {
-        let text = "table has no primary key: give it one, or let the events hold whole rows";
-        return Err(named(ErrorKind::InvalidConfiguration, text, source));
-    }
+    source.check_key(!table.key.is_empty())?;
     if let Some(key) = table.unique.iter().find(|key| !table.is_known_before(key)) {
         let text = "unique key is computed from a row number that the database chooses, or from a default that is another one each time: \
                     no trigger knows which row REPLACE takes for it: let the key hold columns that a writer gives";
-        return Err(named(ErrorKind::InvalidConfiguration, text, source).with("key", key.shown()));
+        return Err(source.refused(ErrorKind::InvalidConfiguration, text).with("key", key.shown()));
     }
     let mut called = [&source.filter, &source.key].into_iter().flatten().flat_map(|given| &given.functions);
     if let Some(name) = called.find(|name| !FUNCTIONS.contains(&name.as_str())) {
         let text = "expression calls a function whose value could change, or that another program's SQLite may not have";
-        return Err(named(ErrorKind::InvalidConfiguration, text, source)
+        return Err(source
+            .refused(ErrorKind::InvalidConfiguration, text)
             .with("function", name)
             .with("known", FUNCTIONS.join(", ")));
     }
@@ -183,8 +177,4 @@ fn renamed_to(conn: &Connection, stored: &StoredSource) -> Result<Option<String>
 /// A table of this name is gone, or the name is now that of something else.
 fn is_gone(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidConfiguration)
-}
-
-fn named(kind: ErrorKind, text: &'static str, source: &TableSource) -> Error {
-    Error::new(kind, text).with("table", &source.table).with("topic", &source.topic)
 }

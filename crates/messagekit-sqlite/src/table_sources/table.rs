@@ -1,5 +1,6 @@
 //! A table of the user, as its triggers need to know it.
 
+use messagekit::log::VIEW_IS_NO_SOURCE;
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension};
 
@@ -75,7 +76,7 @@ impl Table {
         match (&*table.1, lower.starts_with("messagekit_") || lower.starts_with("sqlite_")) {
             ("table", false) => {}
             ("table", true) => return Err(refused("tables of the database itself cannot be sources")),
-            ("view", _) => return Err(refused("a view has no changes of its own: name its table")),
+            ("view", _) => return Err(refused(VIEW_IS_NO_SOURCE)),
             _ => return Err(refused("only tables of this file can be sources, and none of a module")),
         }
         table.0.look_closer(conn).map_err(from_sqlite)?;

@@ -1,105 +1,64 @@
-//! Operators' actions on failed messages: each is a compare-and-set that also moves the marker of the message.
+//! Operators' actions on failed messages: reads what the plan of an action needs to know, and moves what it accepts.
+
+use std::collections::BTreeMap;
 
 use messagekit::Error;
-use messagekit::operations::{Action, ActionResult, FailedMessageState, Operator, Pace, SelectionBatch};
+use messagekit::adapter::stored_word;
+use messagekit::operations::{
+    Action, ActionOrder, ActionPlan, ActionResult, ActionTarget, ChosenMessages, FailedMessageState,
+    MarkerOutcome,
+};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::audit;
 use super::blocked_keys::{self, BlockedKey, head_of};
-use super::failed_message_head::known;
-use super::processed::{DISCARDED, HELD, put_marker};
-use super::selections;
+use super::processed::{number_of, put_marker};
+use super::{audit, selections};
 use crate::error::from_sqlite;
 
-/// Applies an action to failed messages, returns the results in order, and writes one row of the audit.
-pub(crate) fn act(
+/// Applies an action to failed messages, returns the results in order, and writes one row of the audit. Each message is judged before the
+/// first one is moved: discarding the first of a key moves the next one up.
+pub(crate) fn apply(
     conn: &Connection,
-    act: Action,
-    ids: &[i64],
-    by: &Operator,
+    order: &ActionOrder<'_>,
     now: i64,
 ) -> Result<Vec<ActionResult>, Error> {
-    act_at_pace(conn, act, ids, Pace::default(), by, now)
-}
-
-/// The same; retries are due one after the other, at the given pace.
-pub(crate) fn act_at_pace(
-    conn: &Connection,
-    act: Action,
-    ids: &[i64],
-    pace: Pace,
-    by: &Operator,
-    now: i64,
-) -> Result<Vec<ActionResult>, Error> {
-    act_where(conn, act, ids, |_| true, pace, by, now)
-}
-
-/// The same for a batch of a selection. Each message is compared before the first one is moved: discarding the first of
-/// a key moves the next one up.
-pub(crate) fn act_on_selection(
-    conn: &Connection,
-    act: Action,
-    batch: SelectionBatch<'_>,
-    pace: Pace,
-    by: &Operator,
-    now: i64,
-) -> Result<Vec<ActionResult>, Error> {
-    let unchanged = selections::unchanged(conn, batch)?;
-    act_where(conn, act, &batch.ids(), |id| unchanged.contains(&id), pace, by, now)
-}
-
-fn act_where(
-    conn: &Connection,
-    act: Action,
-    ids: &[i64],
-    is_unchanged: impl Fn(i64) -> bool,
-    pace: Pace,
-    by: &Operator,
-    now: i64,
-) -> Result<Vec<ActionResult>, Error> {
-    by.check()?;
-    let (mut result, mut done) = (Vec::with_capacity(ids.len()), 0);
-    for id in ids {
-        if !is_unchanged(*id) {
-            result.push(ActionResult::Changed);
-            continue;
-        }
-        let delay = i64::try_from(pace.delay(done).as_micros()).unwrap_or(i64::MAX);
-        let acted = act_on(conn, act, *id, now, now.saturating_add(delay))?;
-        done += usize::from(acted == ActionResult::Done);
-        result.push(acted);
+    order.operator.check()?;
+    let found = match order.messages {
+        ChosenMessages::Ids(ids) => found(conn, ids, now)?,
+        ChosenMessages::Batch(batch) => found(conn, &selections::unchanged(conn, batch)?, now)?,
+    };
+    let ActionPlan { results, moves } = ActionPlan::new(order, found.values().map(|found| found.target));
+    for (id, delay) in &moves {
+        let delay = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+        found[id].act(conn, order.action, now, now.saturating_add(delay)).map_err(from_sqlite)?;
     }
-    audit::write(conn, by, act.as_str(), ids, done, now).map_err(from_sqlite)?;
-    Ok(result)
+    audit::write(conn, order.operator, order.action.as_str(), &order.messages.ids(), moves.len(), now)?;
+    Ok(results)
 }
 
-/// A run that is planned for later is due now, or at the pace, and never later than planned. A broker's failed message
-/// without a redelivery target cannot be retried.
+/// The join looks each failed message up by its number.
+pub(super) const FIND: &str = "
+SELECT d.id, d.state, d.consumer_id, d.message_id, d.parked, d.topic, d.key,
+  d.running_since IS NOT NULL OR coalesce(d.due <= ?2, 0), d.origin = 'store' OR d.return_to IS NOT NULL,
+  (SELECT m.outcome FROM messagekit_processed_messages m WHERE m.consumer_id = d.consumer_id AND m.message_id = d.message_id)
+FROM json_each(?1) j CROSS JOIN messagekit_failed_messages d ON d.id = j.value";
+
+/// A run that is planned for later is due now, or at the pace, and never later than planned.
 const RETRY: &str = "
 UPDATE messagekit_failed_messages
 SET state = iif(state = 'dead', 'retry_requested', state), reason = iif(state = 'dead', 'retry_requested', reason),
   due = min(coalesce(due, ?3), ?3), attempts = iif(state = 'dead', 0, attempts),
   crash_count = iif(state = 'dead', 0, crash_count), token = token + 1, changed_at = iif(state = 'dead', ?2, changed_at)
-WHERE id = ?1 AND state IN ('retry_scheduled', 'dead', 'retry_requested') AND running_since IS NULL
-  AND (due IS NULL OR due > ?2) AND (origin = 'store' OR return_to IS NOT NULL)
-RETURNING consumer_id, message_id, parked, topic, key";
+WHERE id = ?1";
 
 /// Also while its handler runs: the token keeps the handler from resolving it.
 const DISCARD: &str = "
-UPDATE messagekit_failed_messages AS d
+UPDATE messagekit_failed_messages
 SET state = 'discarded', reason = 'discarded', due = NULL, running_since = NULL, token = token + 1, changed_at = ?2
-WHERE id = ?1 AND state NOT IN ('resolved', 'discarded') AND NOT EXISTS (
-  SELECT 1 FROM messagekit_processed_messages m
-  WHERE m.consumer_id = d.consumer_id AND m.message_id = d.message_id AND m.outcome <> ?3)
-RETURNING consumer_id, message_id, parked, topic, key";
+WHERE id = ?1";
 
-/// As a discard: only when the message's marker agrees with the failed message, or retention has removed it.
 const UNDO: &str = "
-UPDATE messagekit_failed_messages AS d SET state = 'dead', reason = 'discard_undone', token = token + 1, changed_at = ?2
-WHERE id = ?1 AND state = 'discarded' AND NOT EXISTS (
-  SELECT 1 FROM messagekit_processed_messages m
-  WHERE m.consumer_id = d.consumer_id AND m.message_id = d.message_id AND m.outcome <> ?3)
-RETURNING consumer_id, message_id, parked, topic, key";
+UPDATE messagekit_failed_messages SET state = 'dead', reason = 'discard_undone', token = token + 1, changed_at = ?2 WHERE id = ?1";
 
 /// A message that has not failed itself needs no retry request: its kind still says that its key was blocked. It is due at once,
 /// or when the open messages before it in its key are closed. Its attempts do not tell, as a retry sets them to 0.
@@ -116,38 +75,9 @@ pub(super) fn reopen_sql() -> String {
     )
 }
 
-/// A retry is due at `due`.
-fn act_on(conn: &Connection, act: Action, id: i64, now: i64, due: i64) -> Result<ActionResult, Error> {
-    let (update, marker) = match act {
-        Action::Retry => (RETRY, None),
-        Action::Discard => (DISCARD, Some((HELD, DISCARDED))),
-        Action::Undo => (UNDO, Some((DISCARDED, HELD))),
-    };
-    let (from, to) = marker.unzip();
-    let moved = conn
-        .prepare_cached(update)
-        .and_then(|mut update| match from {
-            Some(from) => update.query_row((id, now, from), Moved::read).optional(),
-            None => update.query_row((id, now, due), Moved::read).optional(),
-        })
-        .map_err(from_sqlite)?;
-    let Some(moved) = moved else { return refused(conn, act, id) };
-    if let Some(to) = to {
-        put_marker(conn, moved.consumer, &moved.message, to, now).map_err(from_sqlite)?;
-    }
-    match act {
-        Action::Retry => Ok(()),
-        Action::Discard => moved.blocked_key().map_or(Ok(()), |key| blocked_keys::promote(conn, key, 0, now)),
-        Action::Undo => {
-            conn.prepare_cached(&reopen_sql()).and_then(|mut open| open.execute((id, now))).map(drop)
-        }
-    }
-    .map_err(from_sqlite)?;
-    Ok(ActionResult::Done)
-}
-
-/// A failed message that an action has moved.
-struct Moved {
+/// A failed message that an action has found.
+struct FoundFailedMessage {
+    target: ActionTarget,
     consumer: i64,
     message: String,
     parked: bool,
@@ -155,20 +85,63 @@ struct Moved {
     key: Option<Vec<u8>>,
 }
 
-impl Moved {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            consumer: row.get(0)?,
-            message: row.get(1)?,
-            parked: row.get(2)?,
-            topic: row.get(3)?,
-            key: row.get(4)?,
-        })
+fn found(conn: &Connection, ids: &[i64], now: i64) -> Result<BTreeMap<i64, FoundFailedMessage>, Error> {
+    let ids = serde_json::to_string(ids).expect("numbers are JSON");
+    let mut select = conn.prepare_cached(FIND).map_err(from_sqlite)?;
+    let mut rows = select.query((ids, now)).map_err(from_sqlite)?;
+    let mut found = BTreeMap::new();
+    while let Some(row) = rows.next().map_err(from_sqlite)? {
+        let message = FoundFailedMessage::read(row)?;
+        found.insert(message.target.id, message);
+    }
+    Ok(found)
+}
+
+impl FoundFailedMessage {
+    fn read(row: &Row<'_>) -> Result<Self, Error> {
+        let words = || Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, Option<i64>>(9)?));
+        let (id, state, marker) = words().map_err(from_sqlite)?;
+        let state: FailedMessageState = stored_word(id, "state", &state)?;
+        let is_contradicted = marker.is_some_and(|marker| marker != number_of(state.marker()));
+        let read = || {
+            Ok(Self {
+                target: ActionTarget {
+                    id,
+                    state,
+                    is_due: row.get(7)?,
+                    has_way_back: row.get(8)?,
+                    is_contradicted,
+                },
+                consumer: row.get(2)?,
+                message: row.get(3)?,
+                parked: row.get(4)?,
+                topic: row.get(5)?,
+                key: row.get(6)?,
+            })
+        };
+        read().map_err(from_sqlite)
     }
 
-    fn blocked_key(&self) -> Option<BlockedKey<'_>> {
-        let key = self.key.as_deref().filter(|_| self.parked)?;
-        Some(BlockedKey { consumer: self.consumer, topic: &self.topic, key })
+    /// Moves it, its marker and its key. A retry is due at `due`.
+    fn act(&self, conn: &Connection, action: Action, now: i64, due: i64) -> rusqlite::Result<()> {
+        let id = self.target.id;
+        match action {
+            Action::Retry => return conn.prepare_cached(RETRY)?.execute((id, now, due)).map(drop),
+            Action::Discard => conn.prepare_cached(DISCARD)?.execute((id, now))?,
+            Action::Undo => conn.prepare_cached(UNDO)?.execute((id, now))?,
+        };
+        let outcome = if action == Action::Undo { MarkerOutcome::Held } else { MarkerOutcome::Discarded };
+        put_marker(conn, self.consumer, &self.message, number_of(outcome), now)?;
+        match self.key.as_deref().filter(|_| self.parked) {
+            None => Ok(()),
+            Some(_) if action == Action::Undo => {
+                conn.prepare_cached(&reopen_sql())?.execute((id, now)).map(drop)
+            }
+            Some(key) => {
+                let key = BlockedKey { consumer: self.consumer, topic: &self.topic, key };
+                blocked_keys::promote(conn, key, 0, now)
+            }
+        }
     }
 }
 
@@ -178,14 +151,5 @@ pub(crate) fn state_of(conn: &Connection, id: i64) -> Result<Option<FailedMessag
         .prepare_cached("SELECT state FROM messagekit_failed_messages WHERE id = ?1")
         .and_then(|mut select| select.query_row([id], |row| row.get(0)).optional())
         .map_err(from_sqlite)?;
-    state.map(|state| known(id, "state", &state)).transpose()
-}
-
-fn refused(conn: &Connection, act: Action, id: i64) -> Result<ActionResult, Error> {
-    Ok(match state_of(conn, id)? {
-        None => ActionResult::NotFound,
-        // The state would allow it, so the marker did not.
-        Some(state) if act != Action::Retry && act.of(state).is_some() => ActionResult::Settled,
-        Some(state) => ActionResult::WrongState(state),
-    })
+    state.map(|state| stored_word(id, "state", &state)).transpose()
 }

@@ -2,7 +2,7 @@
 
 use messagekit::Error;
 use messagekit::operations::{AuditRecord, Operator};
-use rusqlite::{Connection, Result, Row};
+use rusqlite::{Connection, Row};
 
 use super::{count, timestamp};
 use crate::error::from_sqlite;
@@ -19,13 +19,16 @@ pub(crate) fn write(
     ids: &[i64],
     done: usize,
     now: i64,
-) -> Result<()> {
+) -> Result<(), Error> {
     let row = insert(conn, by, action, ids, None, done, now)?;
-    let mut note = conn.prepare_cached(
-        "INSERT OR IGNORE INTO messagekit_admin_audit_ids (is_replay, id, audit_id) VALUES (?1, ?2, ?3)",
-    )?;
-    let is_replay = is_replay(action);
-    ids.iter().try_for_each(|id| note.execute((is_replay, id, row)).map(drop))
+    let note = || {
+        let mut note = conn.prepare_cached(
+            "INSERT OR IGNORE INTO messagekit_admin_audit_ids (is_replay, id, audit_id) VALUES (?1, ?2, ?3)",
+        )?;
+        let is_replay = is_replay(action);
+        ids.iter().try_for_each(|id| note.execute((is_replay, id, row)).map(drop))
+    };
+    note().map_err(from_sqlite)
 }
 
 /// Writes one row for one action on a rejected event, whose number is not used again.
@@ -36,7 +39,7 @@ pub(crate) fn write_of_event(
     (id, event): (i64, Option<&str>),
     done: usize,
     now: i64,
-) -> Result<()> {
+) -> Result<(), Error> {
     insert(conn, by, action, &[id], event, done, now).map(drop)
 }
 
@@ -48,16 +51,15 @@ fn insert(
     event: Option<&str>,
     done: usize,
     now: i64,
-) -> Result<i64> {
+) -> Result<i64, Error> {
     let ids = serde_json::to_string(ids).expect("numbers are JSON");
+    let row = (now, &by.name, &by.through, by.request_id.as_deref(), action, ids, event, count(done));
     conn.prepare_cached(
         "INSERT INTO messagekit_admin_audit (acted_at, operator, through, request_id, action, ids, event_id, done)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING id",
-    )?
-    .query_row(
-        (now, &by.name, &by.through, by.request_id.as_deref(), action, ids, event, count(done)),
-        |row| row.get(0),
     )
+    .and_then(|mut insert| insert.query_row(row, |row| row.get(0)))
+    .map_err(from_sqlite)
 }
 
 /// Returns whether the ids of an action are those of a replay.
@@ -66,9 +68,9 @@ fn is_replay(action: &str) -> bool {
 }
 
 /// Reads the columns of [`COLUMNS`].
-pub(crate) fn read(row: &Row<'_>) -> std::result::Result<AuditRecord, Error> {
+pub(crate) fn read(row: &Row<'_>) -> Result<AuditRecord, Error> {
     let at = row.get(1).map_err(from_sqlite).and_then(timestamp)?;
-    let read = || -> Result<AuditRecord> {
+    let read = || -> rusqlite::Result<AuditRecord> {
         let (action, ids): (String, String) = (row.get(5)?, row.get(6)?);
         let ids: Vec<i64> = serde_json::from_str(&ids).unwrap_or_default();
         let is_of_messages = ["retry", "discard", "undo"].contains(&action.as_str());

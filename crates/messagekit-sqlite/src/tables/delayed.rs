@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use messagekit::adapter::{headers_from_json, headers_to_json};
 use messagekit::{Error, Message, chain, headers};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::append::{self, Appended};
-use super::{columns, event_links, read};
+use super::{event_links, read};
 use crate::error::from_sqlite;
 
 /// The most events that enter their topics in one transaction.
@@ -28,7 +29,7 @@ pub(crate) fn keep(conn: &Connection, messages: &[Message], due: i64, now: i64) 
         let (message, links) = event_links::without(message);
         message.check()?;
         // The record will be younger than the event.
-        let kept = columns::to_json(&read::timed(message.headers.clone(), now)?)?;
+        let kept = headers_to_json(&read::timed(message.headers.clone(), now)?)?;
         let links = event_links::to_json(&links)?;
         let id = message.headers.text(headers::ID);
         insert
@@ -46,7 +47,7 @@ pub(crate) fn keep_unfit(conn: &Connection, messages: &[Message]) -> Result<(), 
         )
         .map_err(from_sqlite)?;
     for message in messages {
-        let headers = columns::to_json(&message.headers)?;
+        let headers = headers_to_json(&message.headers)?;
         insert
             .execute((NEVER, &*message.topic, message.key.as_deref(), headers, &*message.payload))
             .map_err(from_sqlite)?;
@@ -141,7 +142,7 @@ fn message_of(row: &Row<'_>, links: Option<&str>) -> Result<Message, Error> {
     let mut message = Message {
         topic: Arc::from(topic),
         key: key.map(Bytes::from),
-        headers: columns::from_json(&headers)?,
+        headers: headers_from_json(&headers)?,
         payload: payload.into(),
     };
     message.check()?;

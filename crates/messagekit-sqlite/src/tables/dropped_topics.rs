@@ -3,6 +3,7 @@
 //! A dropped topic loses its name at once, in a short transaction. Its rows are deleted in pieces, and found by that name after a process
 //! has died in between. SQLite gives the greatest number of a table again when its row is gone, so the row that has it stays.
 
+use messagekit::log::check_unfed;
 use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, OptionalExtension, Result};
 
@@ -50,13 +51,7 @@ pub(crate) fn drop_topic(conn: &Connection, name: &str) -> std::result::Result<(
         let text = "events of the topic are not published yet: let a relay publish them, or discard those that were rejected";
         return Err(Error::new(ErrorKind::WrongState, text).with("topic", name));
     }
-    let feeding = table_sources::feeding(conn, name).map_err(from_sqlite)?;
-    if !feeding.is_empty() {
-        let text = "tables are sources of the topic: drop them first, or with it";
-        return Err(Error::new(ErrorKind::WrongState, text)
-            .with("topic", name)
-            .with("sources", feeding.join(", ")));
-    }
+    check_unfed(name, &table_sources::feeding(conn, name).map_err(from_sqlite)?)?;
     let run =
         |sql: &str, values: &[&dyn rusqlite::ToSql]| conn.prepare_cached(sql)?.execute(values).map(drop);
     let all = || -> Result<()> {

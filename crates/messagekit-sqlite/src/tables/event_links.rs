@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use messagekit::adapter::EventLinks;
+use messagekit::adapter::{EventLinks, headers_from_json, headers_to_json};
 use messagekit::operations::LinkedEvent;
 use messagekit::{Error, Headers, Message, MessageId};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
-use super::{columns, timestamp};
+use super::timestamp;
 use crate::error::from_sqlite;
 
 /// The columns that [`linked_of`] reads, of the record `r` with its topic `t` and its links `l`.
@@ -54,12 +54,12 @@ pub(crate) fn without(message: &Message) -> (Cow<'_, Message>, EventLinks) {
 pub(crate) fn to_json(links: &EventLinks) -> std::result::Result<Option<String>, Error> {
     let mut headers = Headers::new();
     links.add_to(&mut headers);
-    (!headers.is_empty()).then(|| columns::to_json(&headers)).transpose()
+    (!headers.is_empty()).then(|| headers_to_json(&headers)).transpose()
 }
 
 /// Decodes the links of a delayed event.
 pub(crate) fn from_json(json: Option<&str>) -> std::result::Result<EventLinks, Error> {
-    let headers = json.map(columns::from_json).transpose()?;
+    let headers = json.map(headers_from_json).transpose()?;
     Ok(headers.as_ref().map(EventLinks::of).unwrap_or_default())
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use messagekit::adapter::headers_from_json;
 use messagekit::operations::{
     AuditRecord, ConsumerOutcome, EventDetail, EventFailure, EventHead, FailedMessageHead, MAX_ENTRIES,
     MarkerOutcome, Publication,
@@ -10,7 +11,7 @@ use messagekit::operations::{
 use messagekit::{Error, ErrorKind, MessageId, Position, headers};
 use rusqlite::{Connection, Row};
 
-use super::columns::{self, Columns};
+use super::columns::Columns;
 use super::failed_message_head::{self, HEAD};
 use super::processed::{DISCARDED, HELD};
 use super::{audit, event_links, timestamp, topics};
@@ -116,7 +117,7 @@ fn delayed_of(row: &Row<'_>, id: &MessageId) -> Result<EventDetail, Error> {
         Ok((topic, key, row.get::<_, String>(3)?, row.get::<_, u32>(4)?, row.get::<_, Option<String>>(5)?))
     };
     let (topic, key, json, payload_bytes, links) = read().map_err(from_sqlite)?;
-    let kept = columns::from_json(&json)?;
+    let kept = headers_from_json(&json)?;
     let links = event_links::from_json(links.as_deref())?;
     let created_at = kept.text(headers::CREATED_AT).and_then(|time| time.parse().ok()).unwrap_or(due);
     let head = EventHead {

@@ -1,11 +1,11 @@
 //! The listed part of a failed message: everything but headers and payload.
 
-use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use messagekit::adapter::stored_word;
 use messagekit::operations::FailedMessageHead;
-use messagekit::{Error, ErrorKind, MessageId, Position};
+use messagekit::{Error, MessageId, Position};
 use rusqlite::Row;
 
 use super::timestamp;
@@ -68,15 +68,15 @@ pub(crate) fn read(row: &Row<'_>) -> Result<FailedMessageHead, Error> {
     Ok(FailedMessageHead {
         id: columns.id,
         consumer: text("consumer")?,
-        origin: known(columns.id, "origin", &columns.origin)?,
+        origin: stored_word(columns.id, "origin", &columns.origin)?,
         return_to: row.get("return_to").map_err(from_sqlite)?,
         message_id: MessageId::from_stored(&columns.message_id),
         topic: columns.topic,
         position,
         key: columns.key.map(Bytes::from),
         event_type: row.get("event_type").map_err(from_sqlite)?,
-        state: known(columns.id, "state", &columns.state)?,
-        reason: known(columns.id, "state reason", &columns.reason)?,
+        state: stored_word(columns.id, "state", &columns.state)?,
+        reason: stored_word(columns.id, "state reason", &columns.reason)?,
         attempts: row.get("attempts").map_err(from_sqlite)?,
         crash_count: row.get("crash_count").map_err(from_sqlite)?,
         due: columns.due.map(timestamp).transpose()?,
@@ -88,14 +88,5 @@ pub(crate) fn read(row: &Row<'_>) -> Result<FailedMessageHead, Error> {
         parked: row.get("parked").map_err(from_sqlite)?,
         holds_back: row.get::<_, u32>("holds_back").map_err(from_sqlite)?.into(),
         payload_bytes: row.get::<_, u32>("payload_bytes").map_err(from_sqlite)?.into(),
-    })
-}
-
-/// Reads a word that is stored of a failed message: its state, for example.
-pub(super) fn known<T: FromStr<Err = Error>>(id: i64, what: &str, word: &str) -> Result<T, Error> {
-    word.parse().map_err(|error: Error| {
-        Error::new(ErrorKind::Corrupt, format!("stored failed message has an unknown {what}"))
-            .with("failed_message", id)
-            .caused_by(error)
     })
 }

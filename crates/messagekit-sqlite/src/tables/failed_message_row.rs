@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::adapter::ReceivedMessage;
+use messagekit::adapter::{ReceivedMessage, headers_from_json};
 use messagekit::{Error, Message, MessageId, Position};
 use rusqlite::Row;
 
-use super::columns;
 use crate::error::from_sqlite;
 
 /// The columns that [`read`] reads. Without a table name, which RETURNING does not accept.
@@ -26,7 +25,7 @@ pub(crate) struct Kept {
 /// Reads the columns of [`COLUMNS`].
 pub(crate) fn read(row: &Row<'_>) -> Result<Kept, Error> {
     let (kept, headers) = columns_of(row).map_err(from_sqlite)?;
-    let headers = columns::from_json(&headers).map_err(|error| error.with("failed_message", kept.id))?;
+    let headers = headers_from_json(&headers).map_err(|error| error.with("failed_message", kept.id))?;
     let message = Message { headers, ..kept.received.message };
     Ok(Kept { received: ReceivedMessage { message, ..kept.received }, ..kept })
 }

@@ -1,11 +1,11 @@
 //! Writes complete failed messages.
 
-use messagekit::adapter::{Failure, Next, ReceivedMessage, SetAsideOutcome};
+use messagekit::adapter::{Failure, Next, ReceivedMessage, SetAsideOutcome, headers_to_json, lost_marker};
 use messagekit::operations::{FailedMessageState, Origin, StateReason};
-use messagekit::{Error, ErrorKind, headers};
+use messagekit::{Error, headers};
 use rusqlite::{Connection, params};
 
-use super::{columns, failed_runs, micros, processed};
+use super::{failed_runs, micros, processed};
 use crate::error::from_sqlite;
 
 /// Returns the state that a failure leads to, and when the failed message is due.
@@ -60,7 +60,7 @@ pub(super) struct Entry<'a> {
 pub(super) fn insert(conn: &Connection, consumer: i64, entry: &Entry<'_>, now: i64) -> Result<(), Error> {
     let Entry { way, received, failure, parked, state, reason, due } = entry;
     let message = &received.message;
-    let headers = columns::to_json(&message.headers)?;
+    let headers = headers_to_json(&message.headers)?;
     let event_type =
         message.headers.text(headers::EVENT_TYPE).or_else(|| message.headers.text(headers::CE_TYPE));
     let position = received.position.as_ref();
@@ -115,9 +115,5 @@ pub(super) fn insert(conn: &Connection, consumer: i64, entry: &Entry<'_>, now: i
     if insert().map_err(from_sqlite)? == 1 {
         return Ok(());
     }
-    Err(Error::new(
-        ErrorKind::Corrupt,
-        "message has an open failed message but no marker: restore the marker or the failed message",
-    )
-    .with("id", &received.id))
+    Err(lost_marker(&received.id))
 }

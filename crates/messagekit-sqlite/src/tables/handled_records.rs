@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use messagekit::{Error, ErrorKind};
+use messagekit::Error;
+use messagekit::log::{no_record, record_has_failed};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::processed::DONE;
@@ -23,9 +24,7 @@ pub(crate) fn set_handled(
     now: i64,
 ) -> Result<(), Error> {
     let own = defined(conn, topic)?;
-    let missing = || {
-        Error::new(ErrorKind::NotFound, "topic has no such record").with("topic", topic).with("record", id)
-    };
+    let missing = || no_record(topic, id);
     let found = record_ids::position(conn, id).map_err(from_sqlite)?;
     let pos = found.filter(|(of, _)| *of == own.id).map(|(_, pos)| pos).ok_or_else(missing)?;
     let event_id: Option<Option<String>> = conn
@@ -45,8 +44,7 @@ pub(crate) fn set_handled(
     if marked == 1 {
         return settle(conn, consumer, &[pos]);
     }
-    let text = "record is a failed message of the consumer: retry or discard that";
-    Err(Error::new(ErrorKind::WrongState, text).with("topic", topic).with("record", id))
+    Err(record_has_failed(topic, id))
 }
 
 /// Settles records that a consumer has marked: in its window of a partition in which it has claims, else by its cursor.

@@ -1,7 +1,8 @@
 //! Claims of messages: the processed markers.
 
-use messagekit::adapter::ClaimRequest;
-use messagekit::{Claim, Error, ErrorKind, MessageId};
+use messagekit::adapter::{ClaimRequest, unknown_outcome};
+use messagekit::operations::MarkerOutcome;
+use messagekit::{Claim, Error, MessageId};
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::blocked_keys::{self, BlockedKey};
@@ -73,14 +74,16 @@ fn known(conn: &Connection, consumer: i64, id: &MessageId) -> std::result::Resul
         )
         .and_then(|mut select| select.query_row((consumer, id.as_str()), |row| row.get(0)))
         .map_err(from_sqlite)?;
+    let known = MarkerOutcome::ALL.into_iter().find(|known| number_of(*known) == outcome);
+    known.map(Claim::from).ok_or_else(|| unknown_outcome(outcome).with("id", id))
+}
+
+/// Returns an outcome in the tables' format.
+pub(super) fn number_of(outcome: MarkerOutcome) -> i64 {
     match outcome {
-        DONE => Ok(Claim::Done),
-        HELD => Ok(Claim::Held),
-        DISCARDED => Ok(Claim::Discarded),
-        other => {
-            Err(Error::new(ErrorKind::Corrupt, format!("marker has the outcome {other}, which is none"))
-                .with("id", id))
-        }
+        MarkerOutcome::Done => DONE,
+        MarkerOutcome::Held => HELD,
+        MarkerOutcome::Discarded => DISCARDED,
     }
 }
 

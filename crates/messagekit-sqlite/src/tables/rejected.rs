@@ -97,31 +97,31 @@ fn event_of(row: &Row<'_>) -> Result<RejectedEvent, Error> {
     read().map_err(from_sqlite)
 }
 
-/// A rejected record, found by its number.
-pub(crate) struct Found {
+/// A record that is set aside.
+pub(crate) struct SetAsideRecord {
     pub(crate) shard: u16,
     seq: i64,
     topic: i64,
     key_hash: Option<i64>,
     /// A broker rejected it; otherwise it waits behind a rejected one.
-    pub(crate) is_refused: bool,
+    pub(crate) is_rejected: bool,
     pub(crate) event_id: Option<String>,
 }
 
 /// Returns a record by its number.
-pub(crate) fn find(conn: &Connection, id: i64) -> Result<Option<Found>> {
+pub(crate) fn find(conn: &Connection, id: i64) -> Result<Option<SetAsideRecord>> {
     conn.prepare_cached(
         "SELECT shard, seq, topic_id, key_hash, error IS NOT NULL,
            (SELECT r.event_id FROM messagekit_topic_records r WHERE r.pos = j.pos)
          FROM messagekit_outbox_rejected j WHERE id = ?1",
     )?
     .query_row([id], |row| {
-        Ok(Found {
+        Ok(SetAsideRecord {
             shard: row.get(0)?,
             seq: row.get(1)?,
             topic: row.get(2)?,
             key_hash: row.get(3)?,
-            is_refused: row.get(4)?,
+            is_rejected: row.get(4)?,
             event_id: row.get(5)?,
         })
     })
@@ -129,28 +129,28 @@ pub(crate) fn find(conn: &Connection, id: i64) -> Result<Option<Found>> {
 }
 
 /// Puts a record and all of its topic and key back, and returns their number.
-pub(crate) fn put_back(conn: &Connection, found: &Found, now: i64) -> Result<u64> {
-    back(conn, found, None, now)
+pub(crate) fn put_back(conn: &Connection, record: &SetAsideRecord, now: i64) -> Result<u64> {
+    back(conn, record, None, now)
 }
 
 /// Discards a record, puts back the records that wait for it alone, and returns their number.
-pub(crate) fn give_up(conn: &Connection, found: &Found, now: i64) -> Result<u64> {
+pub(crate) fn discard(conn: &Connection, record: &SetAsideRecord, now: i64) -> Result<u64> {
     conn.prepare_cached("DELETE FROM messagekit_outbox_rejected WHERE seq = ?1 AND shard = ?2")?
-        .execute((found.seq, found.shard))?;
+        .execute((record.seq, record.shard))?;
     let next: Option<i64> = conn
         .prepare_cached(
             "SELECT min(seq) FROM messagekit_outbox_rejected
              WHERE topic_id = ?1 AND key_hash = ?2 AND error IS NOT NULL",
         )?
-        .query_row((found.topic, found.key_hash), |row| row.get(0))?;
-    back(conn, found, Some(next.unwrap_or(i64::MAX)), now)
+        .query_row((record.topic, record.key_hash), |row| row.get(0))?;
+    back(conn, record, Some(next.unwrap_or(i64::MAX)), now)
 }
 
 /// Puts the records of a key back: all, or with an end only those that wait before it.
-fn back(conn: &Connection, found: &Found, end: Option<i64>, now: i64) -> Result<u64> {
+fn back(conn: &Connection, record: &SetAsideRecord, end: Option<i64>, now: i64) -> Result<u64> {
     let moved =
         "(seq = ?1 OR (topic_id = ?2 AND key_hash = ?3)) AND (?4 IS NULL OR (seq < ?4 AND error IS NULL))";
-    let key = (found.seq, found.topic, found.key_hash, end);
+    let key = (record.seq, record.topic, record.key_hash, end);
     conn.prepare_cached(&format!(
         "INSERT INTO messagekit_outbox_pending (seq, shard, topic_id, pos, key_hash, attempts, ready_at)
          SELECT seq, shard, topic_id, pos, key_hash, attempts, ?5 FROM messagekit_outbox_rejected WHERE {moved}"

@@ -48,10 +48,10 @@ pub(crate) fn order(
         let state = if events == 0 { ReplayState::Done } else { ReplayState::Running };
         conn.prepare_cached("UPDATE messagekit_replay_jobs SET events = ?2, state = ?3 WHERE id = ?1")?
             .execute((id, count(events), state.as_str()))?;
-        audit::write(conn, by, "replay", &[id], 1, now)?;
         Ok((id, events))
     };
     let (id, events) = write().map_err(from_sqlite)?;
+    audit::write(conn, by, "replay", &[id], 1, now)?;
     let events = events as u64;
     if order.count.is_some_and(|count| count != events) {
         // The caller rolls the writes back.
@@ -142,7 +142,7 @@ pub(crate) fn cancel(
     if ended.is_none() {
         replay_items::drop_all(conn, id).map_err(from_sqlite)?;
     }
-    audit::write(conn, by, "cancel-replay", &[id], cancelled, now).map_err(from_sqlite)?;
+    audit::write(conn, by, "cancel-replay", &[id], cancelled, now)?;
     Ok(ended)
 }
 

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
+use messagekit::adapter::stored_word;
 use messagekit::operations::{FailedMessageFilter, FailedMessageVersion, SelectionBatch};
 use messagekit::{Error, ErrorKind};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::failed_message_filter::Conditions;
-use super::failed_message_head::known;
 use crate::error::from_sqlite;
 
 const COLUMNS: &str = "d.id, d.token, d.state, d.running_since IS NOT NULL";
@@ -28,7 +28,7 @@ pub(crate) fn versions(
 }
 
 /// Returns the failed messages of a batch that match its filter and have the version that was counted.
-pub(super) fn unchanged(conn: &Connection, batch: SelectionBatch<'_>) -> Result<HashSet<i64>, Error> {
+pub(super) fn unchanged(conn: &Connection, batch: SelectionBatch<'_>) -> Result<Vec<i64>, Error> {
     let conditions = Conditions::of(batch.filter);
     let ids = serde_json::to_string(&batch.ids()).map_err(|error| {
         Error::new(ErrorKind::Other, "numbers cannot be written as JSON").caused_by(error)
@@ -59,6 +59,6 @@ fn read(conn: &Connection, select: &str, values: Vec<Value>) -> Result<Vec<Faile
 fn version(row: &Row<'_>) -> Result<FailedMessageVersion, Error> {
     let columns = || Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get::<_, String>(2)?, row.get(3)?));
     let (id, token, state, is_running) = columns().map_err(from_sqlite)?;
-    let state = known(id, "state", &state)?;
+    let state = stored_word(id, "state", &state)?;
     Ok(FailedMessageVersion::new(id, token, state, is_running))
 }

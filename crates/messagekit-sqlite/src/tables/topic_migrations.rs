@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use messagekit::adapter::MAX_PAYLOAD_BYTES;
-use messagekit::log::{MigratedRecord, Swap, TopicDefinition};
-use messagekit::{Error, ErrorKind, crash};
+use messagekit::log::{
+    MigratedRecord, Swap, TopicDefinition, check_migratable, check_unchanged, migration_was_replaced,
+};
+use messagekit::{Error, crash};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::topic_definitions::{self, to_json};
@@ -21,14 +22,7 @@ pub(crate) fn begin(conn: &Connection, name: &Arc<str>) -> std::result::Result<(
 /// Returns the number of a topic that stays in this file, and of which no worker holds records.
 fn migratable(conn: &Connection, name: &Arc<str>) -> std::result::Result<i64, Error> {
     let topic = defined(conn, name)?;
-    if record_claims::is_held(conn, topic.id, now())? {
-        let text = "workers hold records of the topic: stop them, or wait for the end of their leases";
-        return Err(Error::new(ErrorKind::WrongState, text).with("topic", name));
-    }
-    if topic.leaves {
-        let text = "a relay publishes the topic: its readers know the form of its records, and a migration would not reach them";
-        return Err(Error::new(ErrorKind::WrongState, text).with("topic", name));
-    }
+    check_migratable(name, record_claims::is_held(conn, topic.id, now())?, topic.leaves)?;
     Ok(topic.id)
 }
 
@@ -80,10 +74,7 @@ pub(crate) fn stage(
 ) -> std::result::Result<(), Error> {
     let topic = defined(conn, name)?.id;
     for record in records {
-        if record.payload.len() > MAX_PAYLOAD_BYTES {
-            let text = "record in its new form is larger than the limit";
-            return Err(Error::new(ErrorKind::TooLarge, text).with("topic", name).with("record", record.id));
-        }
+        record.check(name)?;
         stage_one(conn, topic, migration, record).map_err(from_sqlite)?;
     }
     Ok(())
@@ -110,15 +101,12 @@ pub(crate) fn swap(
     through: i64,
 ) -> std::result::Result<Swap, Error> {
     let topic = migratable(conn, &from.name)?;
-    let conflict = |text: &'static str| Err(Error::new(ErrorKind::Conflict, text).with("topic", &from.name));
-    if topic_definitions::find(conn, &from.name)?.as_ref() != Some(from) {
-        return conflict("topic was changed while it was migrated: open it again");
-    }
+    check_unchanged(from, topic_definitions::find(conn, &from.name)?.as_ref())?;
     if last_of(conn, topic).map_err(from_sqlite)? > through {
         return Ok(Swap::Behind);
     }
     if unstaged(conn, topic, migration).map_err(from_sqlite)? {
-        return conflict("another migration of the topic has begun: migrate it again");
+        return Err(migration_was_replaced(&from.name));
     }
     let next = Next { topic, migration, rule_changes: from.dedup != to.dedup };
     // A refusal has deleted hashes: only this part is undone, not the jobs beside it in the commit.

@@ -29,7 +29,8 @@ pub(crate) fn append(
 ) -> Result<Outcome, Error> {
     let mut topics = DefinedTopics::default();
     for record in records {
-        check_version(topics.get(conn, &record.message.topic)?, record)?;
+        let topic = topics.get(conn, &record.message.topic)?;
+        record.check_topic(topic.id, topic.version)?;
         record.message.check()?;
     }
     let mut id = record_ids::next(conn).map_err(from_sqlite)?;
@@ -75,18 +76,6 @@ fn give_hashes_back<'a>(
             .map_err(from_sqlite)?;
     }
     Ok(())
-}
-
-fn check_version(topic: Topic, record: &NewRecord) -> Result<(), Error> {
-    if topic.id != record.topic_id {
-        let text = "topic was dropped and made again since this program opened it: open it again";
-        return Err(Error::new(ErrorKind::NotFound, text).with("topic", &record.message.topic));
-    }
-    if topic.version == Some(record.version) {
-        return Ok(());
-    }
-    let text = "topic was migrated since this program opened it: open it again with its new type";
-    Err(Error::new(ErrorKind::SchemaMismatch, text).with("topic", &record.message.topic))
 }
 
 /// Notes a dedup hash, or returns the record that has it.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use messagekit::adapter::headers_from_json;
 use messagekit::operations::UnpublishedEvent;
 use messagekit::{Error, MessageId, headers};
 use rusqlite::{Connection, Row};
 
-use super::{columns, timestamp};
+use super::timestamp;
 use crate::error::from_sqlite;
 
 /// In the order of commits.
@@ -60,7 +61,7 @@ fn delayed_of(row: &Row<'_>) -> Result<UnpublishedEvent, Error> {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?))
     };
     let (json, topic, key) = read().map_err(from_sqlite)?;
-    let kept = columns::from_json(&json)?;
+    let kept = headers_from_json(&json)?;
     Ok(UnpublishedEvent {
         event_id: MessageId::from_stored(kept.text(headers::ID).unwrap_or_default()),
         event_type: kept.text(headers::EVENT_TYPE).map(str::to_owned),

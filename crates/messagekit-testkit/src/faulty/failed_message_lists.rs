@@ -2,9 +2,9 @@
 
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
-    Action, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead,
-    FailedMessageState, FailedMessageTotal, FailedMessageVersion, FailedMessages, Operator, Pace,
-    SelectionBatch, StateReason,
+    Action, ActionOrder, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup,
+    FailedMessageHead, FailedMessageState, FailedMessageTotal, FailedMessageVersion, FailedMessages,
+    Operator, Pace, SelectionBatch, StateReason,
 };
 use messagekit::{Error, ErrorKind};
 
@@ -163,6 +163,10 @@ impl FailedMessages for FaultyStore {
             }
             Ok(groups)
         })
+    }
+
+    fn apply<'a>(&'a self, order: ActionOrder<'a>) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        self.inner.apply(order)
     }
 
     fn act<'a>(

@@ -8,8 +8,8 @@ use std::time::Duration;
 use messagekit::adapter::{BoxFuture, OutboxRows, WithoutRelay};
 use messagekit::operations::Operator;
 use messagekit::relay::{
-    LONGEST_LEASE, Leases, OutboxReader, Page, Pending, PendingId, RejectedEvent, RejectedEvents, Rejection,
-    ShardLease, ShardRead,
+    LONGEST_LEASE, Leases, OutboxReader, Page, Pending, PendingId, RejectedAction, RejectedEvent,
+    RejectedEvents, Rejection, ShardLease, ShardRead,
 };
 use messagekit::{Error, Message, Store};
 
@@ -264,18 +264,18 @@ impl<S: OutboxReader + RejectedEvents> RejectedEvents for FaultyOutbox<S> {
         })
     }
 
-    fn retry_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>> {
-        match self.is(Fault::RetriesOneEventOnly) {
-            true => Box::pin(async move { self.inner.retry_rejected(id, operator).await.map(|_| 1) }),
-            false => self.inner.retry_rejected(id, operator),
-        }
-    }
-
-    fn discard_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>> {
-        match self.is(Fault::DiscardPutsBack) {
-            true => self.inner.retry_rejected(id, operator),
-            false => self.inner.discard_rejected(id, operator),
-        }
+    fn act_on_rejected<'a>(
+        &'a self,
+        action: RejectedAction,
+        id: i64,
+        operator: &'a Operator,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async move {
+            let acts = if self.is(Fault::DiscardPutsBack) { RejectedAction::Retry } else { action };
+            let back = self.inner.act_on_rejected(acts, id, operator).await?;
+            let is_short = self.is(Fault::RetriesOneEventOnly) && action == RejectedAction::Retry;
+            Ok(if is_short { 1 } else { back })
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use messagekit::Claim;
 use messagekit::adapter::{Failure, FullInbox, RetryLease};
 use messagekit::operations::{Action, FailedMessageState, FailedMessages, Operator, StateMachine};
 
@@ -62,7 +63,7 @@ async fn live<F: FailedMessagesFixture>(fixture: &F, seed: u64) {
             life.position
         );
         let marker = look(&life.store, &life.consumer, &message).await;
-        assert_eq!(marker, rules.marker(), "claim after {}", life.position);
+        assert_eq!(marker, Claim::from(rules.state.marker()), "claim after {}", life.position);
     }
 }
 

@@ -163,7 +163,10 @@ impl<'a, F: FailedMessagesFixture> World<'a, F> {
     /// Delivers a late copy, claims it and then sets it aside as failed.
     async fn arrives_again(&mut self) {
         let Some((_, life)) = self.random.choice(&self.failed_messages) else { return };
-        assert_eq!(look(&self.store, &self.consumer, &life.received).await, life.rules.marker());
+        assert_eq!(
+            look(&self.store, &self.consumer, &life.received).await,
+            Claim::from(life.rules.state.marker())
+        );
         let outcome = match self.next % 2 {
             0 => park_now(&self.store, &self.consumer, &life.received, &dead("late")).await,
             _ => set_aside_now(&self.store, &self.consumer, &life.received, &dead("late")).await,

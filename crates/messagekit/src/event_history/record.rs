@@ -6,11 +6,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{Publication, PublisherState};
-use crate::MessageId;
 use crate::audit::AuditRecord;
 use crate::failed_messages::FailedMessageHead;
 use crate::message::{EventLinks, Headers, Position};
 use crate::replay::{EventFilter, EventHead, ReplayJob};
+use crate::{Claim, MessageId};
 
 /// What one database knows of one event. Each list has at most [`MAX_ENTRIES`](super::MAX_ENTRIES) entries.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +112,16 @@ impl MarkerOutcome {
             Self::Done => "done",
             Self::Held => "held",
             Self::Discarded => "discarded",
+        }
+    }
+}
+
+impl From<MarkerOutcome> for Claim {
+    fn from(outcome: MarkerOutcome) -> Self {
+        match outcome {
+            MarkerOutcome::Done => Self::Done,
+            MarkerOutcome::Held => Self::Held,
+            MarkerOutcome::Discarded => Self::Discarded,
         }
     }
 }

@@ -68,6 +68,17 @@ pub enum ActionResult {
 }
 
 impl ActionResult {
+    /// Returns why the action was not applied, in the words of the audit.
+    pub fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::Done => None,
+            Self::NotFound => Some("not found"),
+            Self::WrongState(state) => Some(state.as_str()),
+            Self::Settled => Some("settled"),
+            Self::Changed => Some("changed"),
+        }
+    }
+
     /// Converts a result other than `Done` into an error that states the reason.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Failed messages and the actions of operators on them.
 
 mod action;
+mod action_plan;
 mod failed_message;
 mod failed_run;
 mod instance;
@@ -14,6 +15,7 @@ mod state_machine_tests;
 mod state_reason;
 
 pub use action::{Action, ActionResult, Operator, no_failed_message};
+pub use action_plan::{ActionOrder, ActionPlan, ActionTarget, ChosenMessages};
 pub use failed_message::{
     FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageTotal,
 };
@@ -93,20 +95,36 @@ pub trait FailedMessages: Send + Sync {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<FailedMessageGroup>, Error>>;
 
-    /// Applies an action to failed messages and returns a result for each, in the order of `ids`, which are distinct.
-    /// Failed messages, their markers and one audit row are written in one transaction. The audit row is written even
-    /// if no action applied.
+    /// Applies an action to failed messages and returns a result for each, in the order of [`ActionOrder::messages`].
+    ///
+    /// One transaction does all of it:
+    /// - It refuses an operator that fails [`Operator::check`].
+    /// - It locks the messages, reads an [`ActionTarget`] of each before it changes any, and moves those in [`ActionPlan::moves`]. A discard
+    ///   makes the next message of a key due, so a later read would judge another state.
+    /// - A move gives the message the state of [`StateMachine::act`] and a greater token. A retry is due after its delay, or at its planned
+    ///   time if that is earlier.
+    /// - A discard and its undo write the marker, also if retention has removed it, and let the key continue or block it.
+    /// - It writes one row of the audit, with all numbers and how many messages were moved, also if none was.
     ///
     /// The consumer's own process runs a retried failed message of that consumer.
     ///
     /// # Errors
     /// Transient if the database does not respond; no action was applied, and the call can be repeated.
+    fn apply<'a>(&'a self, order: ActionOrder<'a>) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>>;
+
+    /// Applies an action to failed messages as [`apply`](Self::apply) does.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
     fn act<'a>(
         &'a self,
-        act: Action,
+        action: Action,
         ids: &'a [i64],
-        by: &'a Operator,
-    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>>;
+        operator: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        let messages = ChosenMessages::Ids(ids);
+        self.apply(ActionOrder { action, messages, pace: Pace::default(), operator })
+    }
 
     /// Applies an action to one failed message as [`act`](Self::act) does, and returns the state that it has then, read in
     /// the action's transaction. What a message is after an undo depends on it and on its key, so no caller can know it
@@ -125,9 +143,9 @@ pub trait FailedMessages: Send + Sync {
     /// not respond; no action was applied, and the call can be repeated.
     fn act_on<'a>(
         &'a self,
-        act: Action,
+        action: Action,
         id: i64,
-        by: &'a Operator,
+        operator: &'a Operator,
     ) -> BoxFuture<'a, Result<FailedMessageState, Error>>;
 
     /// Applies [`Action::Retry`] as [`act`](Self::act) does, spread over time: of those that are accepted, in the order of
@@ -139,8 +157,10 @@ pub trait FailedMessages: Send + Sync {
         &'a self,
         ids: &'a [i64],
         pace: Pace,
-        by: &'a Operator,
-    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>>;
+        operator: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        self.apply(ActionOrder { action: Action::Retry, messages: ChosenMessages::Ids(ids), pace, operator })
+    }
 
     /// Applies an action to a batch of a selection as [`act`](Self::act) does, retries at the pace if there is one. Each
     /// failed message is compared with the filter and with its version once more, under the locks of the action's
@@ -150,9 +170,12 @@ pub trait FailedMessages: Send + Sync {
     /// As [`act`](Self::act).
     fn act_on_selection<'a>(
         &'a self,
-        act: Action,
+        action: Action,
         pace: Option<Pace>,
         batch: SelectionBatch<'a>,
-        by: &'a Operator,
-    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>>;
+        operator: &'a Operator,
+    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
+        let (messages, pace) = (ChosenMessages::Batch(batch), pace.unwrap_or_default());
+        self.apply(ActionOrder { action, messages, pace, operator })
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::event_history::MarkerOutcome;
 use crate::{Error, ErrorKind};
 
 /// Represents the state of a failed message.
@@ -43,6 +44,15 @@ impl FailedMessageState {
             Self::RetryRequested => "retry_requested",
             Self::Resolved => "resolved",
             Self::Discarded => "discarded",
+        }
+    }
+
+    /// Returns the outcome in the marker of a message in this state.
+    pub fn marker(self) -> MarkerOutcome {
+        match self {
+            Self::Resolved => MarkerOutcome::Done,
+            Self::Discarded => MarkerOutcome::Discarded,
+            Self::RetryScheduled | Self::Blocked | Self::Dead | Self::RetryRequested => MarkerOutcome::Held,
         }
     }
 

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use super::{Action, FailedMessageState, StateReason};
-use crate::store::Claim;
 
 /// Defines the state of a failed message and its transitions. Every store implements these rules, and tests compare a
 /// store with them.
@@ -210,18 +209,6 @@ impl StateMachine {
         (self.state, self.running) = (state, false);
         self.token += 1;
         Ok(state)
-    }
-
-    /// Returns the result of a claim of this message in its current state.
-    pub fn marker(&self) -> Claim {
-        match self.state {
-            FailedMessageState::Resolved => Claim::Done,
-            FailedMessageState::Discarded => Claim::Discarded,
-            FailedMessageState::RetryScheduled
-            | FailedMessageState::Blocked
-            | FailedMessageState::Dead
-            | FailedMessageState::RetryRequested => Claim::Held,
-        }
     }
 
     fn run_now(&mut self, now: Timestamp) -> Result<FailedMessageState, FailedMessageState> {

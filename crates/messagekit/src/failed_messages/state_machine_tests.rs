@@ -193,7 +193,7 @@ proptest! {
                 }
             };
             prop_assert!(moved || failed_message == before, "what is refused changes nothing");
-            prop_assert_eq!((failed_message.state, failed_message.marker()), story.state());
+            prop_assert_eq!((failed_message.state, Claim::from(failed_message.state.marker())), story.state());
             prop_assert_eq!((failed_message.attempts, failed_message.crash_count), (story.failed_runs, story.deaths));
             prop_assert_eq!(failed_message.due, story.due().map(at));
             prop_assert!(tokens.is_sorted_by(|earlier, later| earlier < later), "each lease has a token of its own");
@@ -211,7 +211,7 @@ fn a_discard_during_a_retry_makes_its_lease_void() {
             && !failed_message.fail(token, None)
             && !failed_message.hand_back(token, at(1))
     );
-    assert_eq!(failed_message.marker(), Claim::Discarded);
+    assert_eq!(Claim::from(failed_message.state.marker()), Claim::Discarded);
     assert_eq!(failed_message.act(Action::Undo, at(2)), Ok(FailedMessageState::Dead));
     assert!(!failed_message.resolve(token), "nor does undo bring the old run back");
 }
@@ -251,14 +251,17 @@ fn what_is_applied_stays_applied() {
     for act in [Action::Retry, Action::Discard, Action::Undo] {
         assert_eq!(failed_message.act(act, at(1)), Err(FailedMessageState::Resolved));
     }
-    assert_eq!((failed_message.lease(at(99), at(100)), failed_message.marker()), (None, Claim::Done));
+    assert_eq!(
+        (failed_message.lease(at(99), at(100)), Claim::from(failed_message.state.marker())),
+        (None, Claim::Done)
+    );
 }
 
 #[test]
 fn what_waits_for_its_key_runs_only_when_its_turn_has_come() {
     let mut failed_message = StateMachine::waiting(at(0), true);
     assert_eq!(
-        (failed_message.state, failed_message.due, failed_message.marker()),
+        (failed_message.state, failed_message.due, Claim::from(failed_message.state.marker())),
         (FailedMessageState::Blocked, None, Claim::Held)
     );
     assert_eq!(failed_message.lease(at(99), at(100)), None);

@@ -3,16 +3,27 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::Error;
 use crate::store::Store;
+use crate::{Error, ErrorKind};
+
+/// Creates the error for a record that a topic does not have.
+pub fn no_record(topic: &str, id: i64) -> Error {
+    Error::new(ErrorKind::NotFound, "topic has no such record").with("topic", topic).with("record", id)
+}
+
+/// Creates the error for a record that is to be handled and is an open failed message of the consumer.
+pub fn record_has_failed(topic: &str, id: i64) -> Error {
+    let text = "record is a failed message of the consumer: retry or discard that";
+    Error::new(ErrorKind::WrongState, text).with("topic", topic).with("record", id)
+}
 
 /// The records of typed topics that consumers have handled.
 pub trait HandledRecords: Store {
     /// Notes that a consumer has handled a record of a topic, now, also if it had before.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if the topic has no such record.
-    /// [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) if the record is an open failed message of the consumer: retry or
+    /// [`ErrorKind::NotFound`] if the topic has no such record.
+    /// [`ErrorKind::WrongState`] if the record is an open failed message of the consumer: retry or
     /// discard that. A transient error if the database does not answer: retry.
     fn set_handled(
         &self,

@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 
 use jiff::Timestamp;
 
-pub use handled_records::HandledRecords;
+pub use handled_records::{HandledRecords, no_record, record_has_failed};
 pub use key_partition::partition_of;
 pub use ordered::{
     MergeCore, MergeCounts, MergePartition, MergeRecord, MergeSettings, OrderedReader, OrderedReaderBuilder,
@@ -32,7 +32,9 @@ pub use ordered::{
 };
 pub use paged_reader::{PagedReader, Pages};
 pub use pipeline_store::{NameHolder, PipelineStore};
-pub use record_append::{AppendedRecord, NewRecord, OnDuplicate, RecordAppend};
+pub use record_append::{
+    AppendedRecord, NewRecord, OnDuplicate, RecordAppend, topic_was_dropped, topic_was_migrated,
+};
 pub use record_claims::{
     ClaimHolder, ClaimPartition, ClaimPartitions, ClaimTurns, ClaimWindow, Claimed, ClaimedRange,
     ClaimedRanges, ClaimedRecord, DecideWindows, LeaseOf, LeasedMessage, MAX_CLAIM_RANGES, NewClaim,
@@ -47,11 +49,13 @@ pub use retention_rule::RetentionRule;
 pub use start::Start;
 pub use table_source::{
     AddedSource, Change, Changes, KnownSource, OnSourceFailure, RowExpression, RowPayload, SourceFault,
-    SqlDialect, TableSource, TableSources,
+    SqlDialect, TableSource, TableSources, VIEW_IS_NO_SOURCE,
 };
 pub use topic_definitions::{TopicDefinition, TopicDefinitions};
-pub use topic_drop::OnSources;
-pub use topic_migration::{MigratedRecord, Swap, TopicMigration};
+pub use topic_drop::{OnSources, check_unfed};
+pub use topic_migration::{
+    MigratedRecord, Swap, TopicMigration, check_migratable, check_unchanged, migration_was_replaced,
+};
 pub use topic_store::TopicStore;
 pub use topic_view::{TopicView, ViewColumn, ViewType};
 

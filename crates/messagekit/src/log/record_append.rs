@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use crate::store::Store;
-use crate::{Error, Message};
+use crate::{Error, ErrorKind, Message};
 
 /// A record to append to a topic that was defined.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,35 @@ pub struct NewRecord {
     pub topic_id: i64,
     /// The version of the definition that it was made by.
     pub version: u32,
+}
+
+impl NewRecord {
+    /// Refuses a record that was made for another topic with the same name, or for another version of its definition. `topic_id` and
+    /// `version` are those of the database, read under its lock; the version is `None` for a topic without a definition.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] for another topic, [`ErrorKind::SchemaMismatch`] for another version. Open the topic again.
+    pub fn check_topic(&self, topic_id: i64, version: Option<u32>) -> Result<(), Error> {
+        if self.topic_id != topic_id {
+            return Err(topic_was_dropped(&self.message.topic));
+        }
+        if version != Some(self.version) {
+            return Err(topic_was_migrated(&self.message.topic));
+        }
+        Ok(())
+    }
+}
+
+/// Creates the error for a topic that was migrated while a program had it open.
+pub fn topic_was_migrated(topic: &str) -> Error {
+    let text = "topic was migrated since this program opened it: open it again with its new type";
+    Error::new(ErrorKind::SchemaMismatch, text).with("topic", topic)
+}
+
+/// Creates the error for a topic that was dropped and made again while a program had it open.
+pub fn topic_was_dropped(topic: &str) -> Error {
+    let text = "topic was dropped and made again since this program opened it: open it again";
+    Error::new(ErrorKind::NotFound, text).with("topic", topic)
 }
 
 /// What to do with a record whose dedup hash the topic knows.

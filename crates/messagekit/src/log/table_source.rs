@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::TopicStore;
-use crate::Error;
+use crate::{Error, ErrorKind};
 
 /// What a statement does to a row. `Change::Insert | Change::Update` names several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -185,6 +185,42 @@ impl TableSource {
     }
 }
 
+/// Refusals that name the table and the topic.
+impl TableSource {
+    /// Creates an error with the table and the topic.
+    pub fn refused(&self, kind: ErrorKind, text: &'static str) -> Error {
+        Error::new(kind, text).with("table", &self.table).with("topic", &self.topic)
+    }
+
+    /// Creates the error for a table that feeds the topic under other rules, and is not to be replaced.
+    pub fn has_other_rules(&self) -> Error {
+        let text =
+            "table is a source of the topic with other rules, or needs repair: replace it, or drop it first";
+        self.refused(ErrorKind::WrongState, text)
+    }
+
+    /// Creates the error for expressions that fail over the rows of the table.
+    pub fn cannot_be_evaluated(&self) -> Error {
+        let text = "database cannot evaluate the expressions of the source over rows of the table";
+        self.refused(ErrorKind::InvalidConfiguration, text)
+    }
+
+    /// Refuses a table without a primary key, unless its events hold whole rows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfiguration`] with the table and the topic.
+    pub fn check_key(&self, has_primary_key: bool) -> Result<(), Error> {
+        if self.payload == RowPayload::Full || has_primary_key {
+            return Ok(());
+        }
+        let text = "table has no primary key: give it one, or let the events hold whole rows";
+        Err(self.refused(ErrorKind::InvalidConfiguration, text))
+    }
+}
+
+/// The text of the error for a view that is to be a source.
+pub const VIEW_IS_NO_SOURCE: &str = "a view has no changes of its own: name its table";
+
 /// Returns a name as a part of the type of an event: letters and digits, and a dash for everything else.
 fn part_of_type(name: &str) -> String {
     let plain = |character: char| {
@@ -288,6 +324,14 @@ impl KnownSource {
             }
         }
         words
+    }
+
+    /// Returns whether a source has the same rules.
+    pub fn has_rules_of(&self, source: &TableSource) -> bool {
+        let text = |expression: &Option<RowExpression>| expression.as_ref().map(|given| given.text.clone());
+        (self.changes, self.payload, self.on_failure, self.replicated)
+            == (source.changes, source.payload, source.on_failure, source.replicated)
+            && (&self.filter, &self.key) == (&text(&source.filter), &text(&source.key))
     }
 
     /// Returns what is wrong with it as a sentence for operators, if anything.

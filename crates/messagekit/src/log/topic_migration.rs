@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{PipelineStore, TopicDefinition};
-use crate::Error;
+use crate::message::MAX_PAYLOAD_BYTES;
+use crate::{Error, ErrorKind};
 
 /// A record in its next form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,54 @@ pub struct MigratedRecord {
     pub key: Option<Bytes>,
     /// Its new dedup hash.
     pub dedup_hash: Option<String>,
+}
+
+impl MigratedRecord {
+    /// Refuses a record of a topic whose next form is too large.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] with the record.
+    pub fn check(&self, topic: &str) -> Result<(), Error> {
+        if self.payload.len() <= MAX_PAYLOAD_BYTES {
+            return Ok(());
+        }
+        let text = "record in its new form is larger than the limit";
+        Err(Error::new(ErrorKind::TooLarge, text).with("topic", topic).with("record", self.id))
+    }
+}
+
+/// Refuses the migration of a topic whose records workers hold by claims, or whose readers outside of the database know the form of its
+/// records.
+///
+/// # Errors
+/// [`ErrorKind::WrongState`] with the topic.
+pub fn check_migratable(topic: &str, is_held: bool, is_published: bool) -> Result<(), Error> {
+    let text = match (is_held, is_published) {
+        (true, _) => "workers hold records of the topic: stop them, or wait for the end of their leases",
+        (false, true) => {
+            "topic is published to a broker: its readers know the form of its records, and a migration would not reach them"
+        }
+        (false, false) => return Ok(()),
+    };
+    Err(Error::new(ErrorKind::WrongState, text).with("topic", topic))
+}
+
+/// Refuses to swap the records of a topic whose definition is not the one that its migration began with.
+///
+/// # Errors
+/// [`ErrorKind::Conflict`] with the topic: open it again.
+pub fn check_unchanged(began_with: &TopicDefinition, now: Option<&TopicDefinition>) -> Result<(), Error> {
+    if now == Some(began_with) {
+        return Ok(());
+    }
+    let text = "topic was changed while it was migrated: open it again";
+    Err(Error::new(ErrorKind::Conflict, text).with("topic", &began_with.name))
+}
+
+/// Creates the error for a migration that another one has replaced.
+pub fn migration_was_replaced(topic: &str) -> Error {
+    let text = "another migration of the topic has begun: migrate it again";
+    Error::new(ErrorKind::Conflict, text).with("topic", topic)
 }
 
 /// What became of a migration that was to be finished.
@@ -56,15 +105,15 @@ pub trait TopicMigration: PipelineStore {
     /// this one.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a topic that was not defined.
-    /// [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) for one that a relay publishes, or of which a worker holds records. A
+    /// [`ErrorKind::NotFound`] for a topic that was not defined.
+    /// [`ErrorKind::WrongState`] for one that is published to a broker, or of which a worker holds records. A
     /// transient error if the database does not answer: retry.
     fn begin_migration(&self, topic: &Arc<str>) -> impl Future<Output = Result<String, Error>> + Send;
 
     /// Writes the next form of records. One that was deleted meanwhile is passed over.
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) for a record over the limit. A transient error if the database does not answer:
+    /// [`ErrorKind::TooLarge`] for a record over the limit. A transient error if the database does not answer:
     /// retry.
     fn stage(
         &self,
@@ -86,8 +135,8 @@ pub trait TopicMigration: PipelineStore {
     /// each of its records is there.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) if the definition has changed, or another migration has begun.
-    /// [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) if a relay publishes the topic now, or a worker holds records of it. A
+    /// [`ErrorKind::Conflict`] if the definition has changed, or another migration has begun.
+    /// [`ErrorKind::WrongState`] if the topic is published to a broker now, or a worker holds records of it. A
     /// transient error if the database does not answer: retry.
     fn swap(
         &self,

@@ -64,5 +64,5 @@ pub use builder::{Relay, RelayBuilder};
 pub use reader::{
     LONGEST_LEASE, Leases, OutboxReader, Page, Pending, PendingId, Rejection, SHARDS, ShardLease, ShardRead,
 };
-pub use rejected::{RejectedEvent, RejectedEvents};
+pub use rejected::{RejectedAction, RejectedEvent, RejectedEvents, no_rejected_event};
 pub use stats::{PausedTopic, RelayStats, Stats};

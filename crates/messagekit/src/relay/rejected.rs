@@ -4,7 +4,44 @@ use jiff::Timestamp;
 
 use crate::failed_messages::Operator;
 use crate::store::BoxFuture;
-use crate::{Error, MessageId};
+use crate::{Error, ErrorKind, MessageId};
+
+/// What an operator does with a rejected event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RejectedAction {
+    /// Puts the event, and all later events of its topic and key, back into the outbox.
+    Retry,
+    /// Never publishes the event. Events that wait for it alone go back into the outbox.
+    Discard,
+}
+
+impl RejectedAction {
+    /// Returns the word of the audit.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Retry => "retry-rejected",
+            Self::Discard => "discard-rejected",
+        }
+    }
+
+    /// Refuses to discard an event that no broker rejected: its turn comes when the one before it is retried or discarded.
+    /// A store calls it under the lock of the event.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WrongState`]. A retry does not help.
+    pub fn check(self, id: i64, is_rejected: bool) -> Result<(), Error> {
+        if self == Self::Retry || is_rejected {
+            return Ok(());
+        }
+        let text = "event only waits behind a rejected one of its key: retry or discard that one";
+        Err(Error::new(ErrorKind::WrongState, text).with("id", id))
+    }
+}
+
+/// Creates the error for the number of an event that is not set aside; every outbox uses it.
+pub fn no_rejected_event(id: i64) -> Error {
+    Error::new(ErrorKind::NotFound, "no event of this number was set aside: list them again").with("id", id)
+}
 
 /// An event that the relay has set aside.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,20 +84,33 @@ pub trait RejectedEvents: Send + Sync {
         with_waiting: bool,
     ) -> BoxFuture<'_, Result<Vec<RejectedEvent>, Error>>;
 
-    /// Puts an event, and all later events of its topic and key, back into the outbox, in order; the relay publishes them next.
-    /// Returns their number. It writes one audit row in the same transaction.
+    /// Applies an action to an event, writes one row of the audit in the same transaction, and returns how many events went back into
+    /// the outbox, in order. The relay publishes them next. A discarded event is never published; the events that wait behind it
+    /// go back, unless another rejected event of their key precedes them.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if the event does not exist. A transient error if the database does
-    /// not answer: retry.
-    fn retry_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>>;
+    /// [`ErrorKind::NotFound`] if the event does not exist. [`ErrorKind::WrongState`] to discard an event that only waits. A transient
+    /// error if the database does not answer: retry.
+    fn act_on_rejected<'a>(
+        &'a self,
+        action: RejectedAction,
+        id: i64,
+        operator: &'a Operator,
+    ) -> BoxFuture<'a, Result<u64, Error>>;
 
-    /// Discards an event: it is never published. Events that wait behind it go back into the outbox, in order, unless another
-    /// rejected event of its key precedes them. Returns the number of events put back. It writes one audit row in the same
-    /// transaction.
+    /// Puts an event, and all later events of its topic and key, back into the outbox, as [`RejectedAction::Retry`].
     ///
     /// # Errors
-    /// As [`retry_rejected`](Self::retry_rejected). [`ErrorKind::WrongState`](crate::ErrorKind::WrongState) for an event that
-    /// only waits: discard or retry the event that it waits for.
-    fn discard_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>>;
+    /// As [`act_on_rejected`](Self::act_on_rejected).
+    fn retry_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>> {
+        self.act_on_rejected(RejectedAction::Retry, id, operator)
+    }
+
+    /// Discards an event, as [`RejectedAction::Discard`].
+    ///
+    /// # Errors
+    /// As [`act_on_rejected`](Self::act_on_rejected).
+    fn discard_rejected<'a>(&'a self, id: i64, operator: &'a Operator) -> BoxFuture<'a, Result<u64, Error>> {
+        self.act_on_rejected(RejectedAction::Discard, id, operator)
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
@@ -45,7 +44,6 @@ impl Reporter {
 
     /// Updates statistics, and logs topics whose trouble begins or ends. Times of `shards` count from `started`.
     pub(super) fn show(&mut self, settings: &Settings, shards: &Shards, started: Instant) {
-        let counters = settings.stats.counters();
         let (relay, troubled) = (&*settings.name, shards.topics.troubled());
         let now = started.elapsed();
         for (topic, trouble) in troubled {
@@ -65,12 +63,11 @@ impl Reporter {
             }
             is_troubled
         });
-        counters.shards.store(shards.held() as u64, Ordering::Relaxed);
-        counters.undeleted.store(shards.confirmed.len() as u64, Ordering::Relaxed);
-        let mut standing = counters.standing();
-        standing.database.clone_from(&self.database);
+        let mut state = settings.stats.state();
+        (state.counts.shards, state.counts.undeleted) = (shards.held() as u64, shards.confirmed.len() as u64);
+        state.database.clone_from(&self.database);
         let paused = troubled.iter();
-        standing.paused = paused
+        state.paused = paused
             .map(|(topic, trouble)| (topic.clone(), started + trouble.since, trouble.error.clone()))
             .collect();
     }

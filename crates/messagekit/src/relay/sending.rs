@@ -128,7 +128,7 @@ impl Settings {
         let spans = PublishSpans::begin(&self.name, self.publisher.system(), batch);
         let answers = self.publisher.publish(batch).await;
         spans.end(&answers);
-        self.stats.counters().publish_times.add(started.elapsed());
+        self.stats.took(started.elapsed());
         crash::point("relay.published");
         answers
     }

@@ -1,6 +1,5 @@
 //! Statistics of a relay.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,36 +53,27 @@ pub struct PausedTopic {
 
 /// A live view of a relay's statistics. Cloning is cheap.
 #[derive(Clone, Debug, Default)]
-pub struct Stats(Arc<Counters>);
+pub struct Stats(Arc<Inner>);
 
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+struct Inner {
     gates: GateStates,
-    pub(super) published: AtomicU64,
-    pub(super) rejected: AtomicU64,
-    pub(super) set_aside: AtomicU64,
-    pub(super) repeated: AtomicU64,
-    pub(super) unconfirmed: AtomicU64,
-    pub(super) undeleted: AtomicU64,
-    pub(super) reads: AtomicU64,
-    pub(super) deletes: AtomicU64,
-    pub(super) shards: AtomicU64,
-    pub(super) publish_times: Histogram<Durations>,
-    standing: Mutex<Standing>,
+    publish_times: Histogram<Durations>,
+    state: Mutex<RelayState>,
 }
 
-/// State that is not a counter.
+/// The counts, and the times from which a view is made.
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct RelayState {
+    pub(super) counts: RelayStats,
     pub(super) valid_until: Option<Instant>,
     pub(super) database: Option<(Instant, String)>,
     pub(super) paused: Vec<(Arc<str>, Instant, String)>,
-    pub(super) ended: bool,
 }
 
 impl Stats {
     pub(super) fn new(gates: GateStates) -> Self {
-        Self(Arc::new(Counters { gates, ..Counters::default() }))
+        Self(Arc::new(Inner { gates, ..Inner::default() }))
     }
 
     /// Returns the gate that is closed for the relay, whether or not events wait, and for how long; `None` while all gates are open.
@@ -98,34 +88,19 @@ impl Stats {
 
     /// Returns the current statistics.
     pub fn read(&self) -> RelayStats {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let counters = &*self.0;
-        let standing = counters.standing();
+        let state = self.state();
         let paused = |(topic, since, error): &(Arc<str>, Instant, String)| PausedTopic {
             topic: topic.clone(),
             error: error.clone(),
             since: since.elapsed(),
         };
+        let lease = state.valid_until.map(|until| until.saturating_duration_since(Instant::now()));
+        let database = state.database.as_ref();
         RelayStats {
-            published: get(&counters.published),
-            rejected: get(&counters.rejected),
-            set_aside: get(&counters.set_aside),
-            repeated: get(&counters.repeated),
-            unconfirmed: get(&counters.unconfirmed),
-            undeleted: get(&counters.undeleted),
-            reads: get(&counters.reads),
-            deletes: get(&counters.deletes),
-            shards: get(&counters.shards),
-            lease: standing
-                .valid_until
-                .map(|until| until.saturating_duration_since(Instant::now()))
-                .filter(|left| !left.is_zero()),
-            database: standing
-                .database
-                .as_ref()
-                .map(|(since, error)| Outage { error: error.clone(), since: since.elapsed() }),
-            paused: standing.paused.iter().map(paused).collect(),
-            ended: standing.ended,
+            lease: lease.filter(|left| !left.is_zero()),
+            database: database.map(|(since, error)| Outage { error: error.clone(), since: since.elapsed() }),
+            paused: state.paused.iter().map(paused).collect(),
+            ..state.counts.clone()
         }
     }
 
@@ -134,18 +109,13 @@ impl Stats {
         self.0.publish_times.read()
     }
 
-    pub(super) fn counters(&self) -> &Counters {
-        &self.0
-    }
-}
-
-impl Counters {
-    pub(super) fn add(counter: &AtomicU64, count: u64) {
-        counter.fetch_add(count, Ordering::Relaxed);
+    /// Records the duration of a publish.
+    pub(super) fn took(&self, time: Duration) {
+        self.0.publish_times.add(time);
     }
 
-    pub(super) fn standing(&self) -> MutexGuard<'_, Standing> {
+    pub(super) fn state(&self) -> MutexGuard<'_, RelayState> {
         // Every update is complete, so a poisoned lock is safe to use.
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,6 +14,7 @@ mod failure;
 mod in_transaction;
 mod inbox;
 mod markers;
+mod migration;
 mod no_store;
 mod offsets;
 mod outbox;
@@ -27,6 +28,7 @@ mod schema_version;
 mod set_aside;
 #[allow(clippy::module_inception, reason = "a module has the name of the thing in it")]
 mod store;
+mod stored;
 mod transact;
 mod transaction_spans;
 mod two_phase;
@@ -45,6 +47,7 @@ pub use in_transaction::in_transaction;
 pub(crate) use inbox::has;
 pub use inbox::{FullInbox, Inbox, PartOf};
 pub use markers::Markers;
+pub use migration::{Migration, MigrationStatus, MigrationSteps};
 pub use no_store::NoStore;
 pub use offsets::NextOffset;
 pub use outbox::{Outbox, OutboxRows, WithoutRelay};
@@ -58,6 +61,10 @@ pub use schema_version::{KnownSteps, SchemaFit, SchemaVersion};
 pub use set_aside::{ParkingLimits, ReceivedMessage, SetAsideOutcome};
 pub use store::Store;
 pub(crate) use store::classify;
+pub use stored::{
+    TRANSACTION_ENDED, headers_from_json, headers_to_json, lost_marker, stored_outcome, stored_word,
+    unknown_outcome,
+};
 pub use transact::{BoxFuture, End, TransactError, Work};
 pub(crate) use transaction_spans::{CUT_OFF, TransactionSpans, address};
 pub use two_phase::apply_prepared;

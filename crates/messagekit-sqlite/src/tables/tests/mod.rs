@@ -17,7 +17,8 @@ use messagekit::adapter::{
     ClaimRequest, Failure, FailureKind, Next, NextOffset, ReceivedMessage, SetAsideOutcome,
 };
 use messagekit::operations::{
-    Action, ActionResult, FailedMessageFilter, FailedMessageState, Operator, StateReason,
+    Action, ActionOrder, ActionResult, ChosenMessages, FailedMessageFilter, FailedMessageState, Operator,
+    Pace, StateReason,
 };
 use messagekit::{Claim, ErrorKind, Headers, Message, MessageId, Position, headers};
 use proptest::prelude::*;
@@ -77,6 +78,13 @@ fn due_failed_message(conn: &Connection, text: &str) -> i64 {
     .unwrap();
     assert_eq!(outcome, SetAsideOutcome::SetAside);
     consumer
+}
+
+fn act(conn: &Connection, action: Action, ids: &[i64]) -> Vec<ActionResult> {
+    let operator = Operator::new("ada", "test");
+    let (messages, pace) = (ChosenMessages::Ids(ids), Pace::default());
+    let order = ActionOrder { action, messages, pace, operator: &operator };
+    actions::apply(conn, &order, NOW).unwrap()
 }
 
 const LEASE: Duration = Duration::from_secs(10);

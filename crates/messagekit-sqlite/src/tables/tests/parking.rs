@@ -43,10 +43,6 @@ fn states(conn: &Connection) -> Vec<String> {
     select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
-fn ada() -> Operator {
-    Operator::new("ada", "test")
-}
-
 fn run_next(conn: &Connection) -> Option<String> {
     let leased = retries::lease(conn, 1, 1, LEASE, NOW).unwrap().pop()?;
     assert!(retries::resolve(conn, 1, &leased, &[], NOW).unwrap());
@@ -103,14 +99,14 @@ fn a_dead_head_holds_its_key_until_a_person_acts() {
     behind(&conn, &b);
     assert_eq!(states(&conn), ["m1 dead", "m2 blocked"]);
     assert_eq!(run_next(&conn), None);
-    let retried = actions::act(&conn, Action::Retry, &[1, 2], &ada(), NOW).unwrap();
+    let retried = act(&conn, Action::Retry, &[1, 2]);
     assert_eq!(retried, [ActionResult::Done, ActionResult::WrongState(FailedMessageState::Blocked)]);
     let leased = retries::lease(&conn, 1, 5, LEASE, NOW).unwrap();
     assert_eq!(
         leased.iter().map(|leased| (leased.failed_message, leased.parked)).collect::<Vec<_>>(),
         [(1, true)]
     );
-    let discarded = actions::act(&conn, Action::Discard, &[1], &ada(), NOW).unwrap();
+    let discarded = act(&conn, Action::Discard, &[1]);
     assert_eq!(discarded, [ActionResult::Done]);
     assert!(!retries::resolve(&conn, 1, &leased[0], &[], NOW).unwrap(), "the run in flight is fenced out");
     assert_eq!(states(&conn), ["m1 discarded", "m2 retry_scheduled"]);
@@ -124,11 +120,11 @@ fn what_is_brought_back_waits_for_what_is_open_before_it() {
     park(&conn, &a, &retry_after(Duration::ZERO));
     behind(&conn, &b);
     behind(&conn, &c);
-    actions::act(&conn, Action::Discard, &[2, 1], &ada(), NOW).unwrap();
+    act(&conn, Action::Discard, &[2, 1]);
     assert_eq!(states(&conn), ["m1 discarded", "m2 discarded", "m3 retry_scheduled"]);
-    actions::act(&conn, Action::Undo, &[2], &ada(), NOW).unwrap();
+    act(&conn, Action::Undo, &[2]);
     assert_eq!(states(&conn), ["m1 discarded", "m2 retry_scheduled", "m3 retry_scheduled"]);
-    actions::act(&conn, Action::Undo, &[1], &ada(), NOW).unwrap();
+    act(&conn, Action::Undo, &[1]);
     assert_eq!(
         states(&conn),
         ["m1 dead", "m2 retry_scheduled", "m3 retry_scheduled"],
@@ -139,10 +135,10 @@ fn what_is_brought_back_waits_for_what_is_open_before_it() {
         "due ones behind a dead head are not looked at again"
     );
     assert_eq!(run_next(&conn), None);
-    actions::act(&conn, Action::Discard, &[2, 3], &ada(), NOW).unwrap();
-    actions::act(&conn, Action::Undo, &[3], &ada(), NOW).unwrap();
+    act(&conn, Action::Discard, &[2, 3]);
+    act(&conn, Action::Undo, &[3]);
     assert_eq!(states(&conn), ["m1 dead", "m2 discarded", "m3 blocked"]);
-    actions::act(&conn, Action::Discard, &[1], &ada(), NOW).unwrap();
+    act(&conn, Action::Discard, &[1]);
     assert_eq!(run_next(&conn).as_deref(), Some("m3"));
 }
 

@@ -10,10 +10,7 @@ fn a_requested_retry_runs_once_and_is_dead_when_it_fails() {
     failed_messages::set_aside(&conn, consumer, &Way::default(), &received("a"), &dead, NOW).unwrap();
     let failed_message =
         failed_message_lists::list(&conn, &FailedMessageFilter::default(), 1).unwrap().remove(0);
-    let retry = || {
-        actions::act(&conn, Action::Retry, &[failed_message.id, 999], &Operator::new("ada", "test"), NOW)
-            .unwrap()
-    };
+    let retry = || act(&conn, Action::Retry, &[failed_message.id, 999]);
     assert_eq!(retry(), [ActionResult::Done, ActionResult::NotFound]);
     assert_eq!(
         retry(),
@@ -93,8 +90,7 @@ fn due_failed_messages_are_found_by_their_index() {
 fn a_discarded_failed_message_without_marker_opens_again() {
     let conn = database();
     let consumer = due_failed_message(&conn, "a");
-    let ada = Operator::new("ada", "test");
-    assert_eq!(actions::act(&conn, Action::Discard, &[1], &ada, NOW).unwrap(), [ActionResult::Done]);
+    assert_eq!(act(&conn, Action::Discard, &[1]), [ActionResult::Done]);
     conn.execute("DELETE FROM messagekit_processed_messages", []).unwrap();
     let again = failed_messages::set_aside(
         &conn,
@@ -115,6 +111,6 @@ fn action_is_refused_when_failed_message_contradicts_marker() {
     let conn = database();
     due_failed_message(&conn, "a");
     conn.execute("UPDATE messagekit_processed_messages SET outcome = 0", []).unwrap();
-    let refused = actions::act(&conn, Action::Discard, &[1], &Operator::new("ada", "test"), NOW).unwrap();
+    let refused = act(&conn, Action::Discard, &[1]);
     assert_eq!(refused, [ActionResult::Settled]);
 }

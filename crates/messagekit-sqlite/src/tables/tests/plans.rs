@@ -3,7 +3,9 @@
 use rusqlite::Connection;
 
 use super::super::failed_message_filter::Conditions;
-use super::super::{audit_list, event_links, event_record, failed_message_head, selections, unpublished};
+use super::super::{
+    actions, audit_list, event_links, event_record, failed_message_head, selections, unpublished,
+};
 use crate::migrations::steps;
 use messagekit::operations::{AuditFilter, FailedMessageFilter, FailedMessageState};
 
@@ -78,9 +80,10 @@ fn messages_of_a_selection_are_looked_up_by_their_number() {
         FailedMessageFilter { fingerprint: text(), ..every.clone() },
         every,
     ];
-    for filter in filters {
-        let plan = plan(&conn, &selections::unchanged_sql(&Conditions::of(&filter)));
-        let by_number = |step: &String| step.starts_with("SEARCH d") && step.contains("id=?");
-        assert!(plan.iter().any(by_number), "{filter:?}\n{plan:#?}");
+    let unchanged = filters.map(|filter| selections::unchanged_sql(&Conditions::of(&filter)));
+    for statement in unchanged.iter().map(String::as_str).chain([actions::FIND]) {
+        let plan = plan(&conn, statement);
+        let by_number = |step: &String| step.starts_with("SEARCH d") && step.contains("(rowid=?)");
+        assert!(plan.iter().any(by_number), "{statement}\n{plan:#?}");
     }
 }

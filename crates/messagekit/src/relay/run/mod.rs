@@ -6,8 +6,7 @@ mod starting;
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,8 +24,8 @@ use super::sending::Sent;
 use super::settings::{LEAVE, Settings, UNDELETED, UNDELETED_EVENTS, no_room, outage};
 use super::shards::Shards;
 use super::single_flight::SingleFlight;
-use super::stats::Counters;
-use super::{Leases, Page, PendingId};
+use super::stats::RelayState;
+use super::{Leases, Page, PendingId, RelayStats};
 use crate::gate::Gates;
 use crate::store::BoxFuture;
 use crate::{Error, chain};
@@ -174,7 +173,7 @@ impl Running {
     /// Records that the relay owns no shards any more.
     fn left(&mut self) {
         self.shards.leased(Duration::ZERO, &Leases::default());
-        self.counters().standing().valid_until = None;
+        self.state().valid_until = None;
     }
 
     fn take_answers(&mut self, now: Duration, cx: &mut Context<'_>) -> Result<bool, Error> {
@@ -225,8 +224,8 @@ impl Running {
         times.filter(|at| *at > now).min()
     }
 
-    fn counters(&self) -> &Counters {
-        self.settings.stats.counters()
+    fn state(&self) -> MutexGuard<'_, RelayState> {
+        self.settings.stats.state()
     }
 }
 
@@ -238,11 +237,8 @@ fn woken(settings: &Arc<Settings>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
 /// A relay that has ended, or was dropped, owns nothing.
 impl Drop for Running {
     fn drop(&mut self) {
-        let counters = self.counters();
-        counters.shards.store(0, Ordering::Relaxed);
-        counters.unconfirmed.store(0, Ordering::Relaxed);
-        let mut standing = counters.standing();
-        (standing.valid_until, standing.paused, standing.database) = (None, Vec::new(), None);
-        standing.ended = true;
+        let mut state = self.state();
+        let counts = RelayStats { shards: 0, unconfirmed: 0, ended: true, ..state.counts.clone() };
+        *state = RelayState { counts, ..RelayState::default() };
     }
 }

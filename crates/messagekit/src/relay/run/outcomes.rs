@@ -1,14 +1,12 @@
 //! Results of the started statements and calls.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Deleted, EAGER, Leasing, Running};
 use crate::relay::Page;
 use crate::relay::sending::{Sent, send};
 use crate::relay::settings::RENEWALS;
-use crate::relay::stats::Counters;
 use crate::{Error, ErrorKind, crash};
 
 impl Running {
@@ -23,7 +21,7 @@ impl Running {
                     // Without shards, no read runs that could end the outage of reads.
                     self.reading.succeeded();
                 }
-                self.counters().standing().valid_until = Some(self.started + valid_until);
+                self.state().valid_until = Some(self.started + valid_until);
                 self.answers();
             }
             Leasing::Answered { answer: Err(error), .. } => {
@@ -69,7 +67,7 @@ impl Running {
             self.poll_at = self.poll_at.min(now + poll / EAGER);
         }
         for part in self.shards.answered(now, page) {
-            Counters::add(&self.counters().unconfirmed, part.rows.len() as u64);
+            self.state().counts.unconfirmed += part.rows.len() as u64;
             let (settings, instance) = (Arc::clone(&self.settings), Arc::clone(&self.instance));
             self.sending.push(Box::pin(send(settings, instance, part)));
         }
@@ -78,13 +76,14 @@ impl Running {
 
     pub(super) fn sent(&mut self, now: Duration, sent: Sent) {
         self.page.published(sent.ended.confirmed.len(), sent.took);
-        let published = sent.ended.confirmed.len() as u64;
-        let counters = self.counters();
-        Counters::add(&counters.published, published);
-        Counters::add(&counters.repeated, sent.repeated);
-        Counters::add(&counters.rejected, sent.rejected);
-        Counters::add(&counters.set_aside, sent.set_aside);
-        counters.unconfirmed.fetch_sub(sent.rows, Ordering::Relaxed);
+        let mut state = self.state();
+        let counts = &mut state.counts;
+        counts.published += sent.ended.confirmed.len() as u64;
+        counts.repeated += sent.repeated;
+        counts.rejected += sent.rejected;
+        counts.set_aside += sent.set_aside;
+        counts.unconfirmed -= sent.rows;
+        drop(state);
         if sent.fenced {
             self.lease_soon(now);
         }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::{EAGER, Leasing, Running};
 use crate::relay::settings::{LEASES_APART, RENEWALS};
 use crate::relay::single_flight::{PATIENCE, in_time};
-use crate::relay::stats::Counters;
 
 impl Running {
     /// Starts everything that may start.
@@ -82,7 +81,7 @@ impl Running {
         let Some(events) = self.admission.admit(now, self.page.events(), cx) else { return false };
         let Some(read) = self.shards.start_read(now) else { return false };
         let (settings, instance) = (Arc::clone(&self.settings), Arc::clone(&self.instance));
-        Counters::add(&self.counters().reads, 1);
+        self.state().counts.reads += 1;
         self.reading.start(async move {
             let reader = &settings.reader;
             let page = reader.pending(&instance, &read.wanted, &read.except, &read.paused, events);
@@ -100,7 +99,7 @@ impl Running {
             return false;
         }
         let settings = Arc::clone(&self.settings);
-        Counters::add(&self.counters().deletes, 1);
+        self.state().counts.deletes += 1;
         self.deleting.start(async move {
             let answer =
                 in_time("delete of what was published", PATIENCE, settings.reader.published(&rows)).await;
