@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::Backoff;
-use super::key_lanes::key_lane_of;
+use super::lane::key_lane_of;
 use super::settings::Settings;
 use crate::store::{Attempts, BoxFuture, Inbox, NextOffset, Priming, Primings};
 use crate::transport::{RememberedOffsets, Source};

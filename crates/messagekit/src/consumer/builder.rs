@@ -11,13 +11,12 @@ use uuid::Uuid;
 
 use super::backoff::A_YEAR;
 use super::builder_check::problems;
-use super::dedup_window::DedupWindow;
 use super::deliver::NotedWindow;
 use super::observers::Observers;
 use super::options::Options;
 use super::settings::{A_CENTURY, ATTEMPTS, CALLS, DEADLINE, Rules, Settings, UNAVAILABLE_LIMIT};
-use super::unhandled_types::UnhandledTypes;
-use super::{Backoff, Consumer, Delivered, OnFailure, Stats, type_check};
+use super::watch::{DedupWindow, UnhandledTypes, warn_of_misspelt};
+use super::{Backoff, Consumer, Delivered, OnFailure, Stats};
 use crate::gate::{Gate, Gates};
 use crate::handler::{
     CallFn, EffectsFn, EventArgument, HandlerError, HandlerFn, IdempotentConsumer, Middleware, Never,
@@ -466,7 +465,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
             let text = problems.join("; ");
             return Err(Error::new(ErrorKind::InvalidConfiguration, text).with("consumer", &name));
         }
-        type_check::warn_of_misspelt(&name, &router.types_by_text(), &router.types_of_events());
+        warn_of_misspelt(&name, &router.types_by_text(), &router.types_of_events());
         let Options { limits, attempts, backoff, unavailable_limit, key_lanes, calls, .. } = options;
         let deadline = options.deadline.unwrap_or(DEADLINE);
         let capabilities = source.capabilities();

@@ -2,9 +2,10 @@
 
 use std::num::NonZeroU32;
 
+use super::OnFailure;
 use super::options::Options;
 use super::settings::SHORTEST_WINDOW;
-use super::{OnFailure, topic_check};
+use super::watch::{topic_list_problem, topic_problems};
 use crate::Error;
 use crate::handler::Router;
 use crate::names::check_name;
@@ -22,10 +23,10 @@ pub(super) fn problems<S: Inbox, Src: Source>(
     let Options { deadline, window, key_lanes, on_failure, .. } = options;
     let mut problems: Vec<String> = router.problems().iter().map(Error::to_string).collect();
     problems.extend(check_name("consumer", name, 200).err().map(|error| error.to_string()));
-    problems.extend(topic_check::problem_of_list(source.topics()));
+    problems.extend(topic_list_problem(source.topics()));
     if source.capabilities().positions && !source.topics().is_empty() {
         // A queue has a name of its own, and may carry any topic.
-        problems.extend(topic_check::problems(source.topics(), &router.topics()));
+        problems.extend(topic_problems(source.topics(), &router.topics()));
     }
     let mut refuse = |is_wrong: bool, problem: &str| {
         if is_wrong {

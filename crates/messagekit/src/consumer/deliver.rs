@@ -7,14 +7,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::batch::{Entry, Item};
-use super::batch_run::{Ended, run_batch};
+use super::batch::{Ended, run_batch};
 use super::delivered::Delivered;
-use super::lane_state::LaneState;
+use super::lane::{After, Entry, Item, LaneState, Pause};
 use super::settings::Settings;
-use super::sighting;
 use super::spans::receive;
-use super::steps::{After, Pause};
+use super::watch::note_unhandled;
 use crate::gate::Starts;
 use crate::store::{Failure, FailureKind, Inbox, Store};
 use crate::transport::{Lane, Receipt};
@@ -62,7 +60,7 @@ pub(super) async fn deliver<S: Inbox>(
         let run = run_batch(shared, items, (lane.clone(), state), stop, Starts::default());
         let ended = run.instrument(span).await;
         if !matches!(ended.after, After::Pause(Pause::Conflict(_) | Pause::CrashFound)) {
-            sighting::note_unhandled(settings).await;
+            note_unhandled(settings).await;
             return outcome(ended);
         }
         tokio::time::sleep(ended.wait.unwrap_or_default()).await;

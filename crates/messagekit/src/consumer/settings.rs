@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::backoff::A_YEAR;
-use super::dedup_window::DedupWindow;
 use super::observers::Observers;
 use super::priming::Frontiers;
-use super::unhandled_types::UnhandledTypes;
+use super::watch::{DedupWindow, UnhandledTypes};
 use super::{Backoff, OnFailure, Stats};
 use crate::Shutdown;
 use crate::handler::{ClassifyError, Middleware, Router};

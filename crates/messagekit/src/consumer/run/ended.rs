@@ -3,10 +3,10 @@
 use tokio::task::JoinError;
 
 use super::{Ended, Running};
-use crate::consumer::batch_run::Ended as BatchEnded;
+use crate::consumer::batch::Ended as BatchEnded;
+use crate::consumer::lane::After;
 use crate::consumer::retry::Retried;
 use crate::consumer::spans::settle;
-use crate::consumer::steps::After;
 use crate::store::Inbox;
 use crate::transport::{Lane, Subscriber};
 use crate::{Error, ErrorKind};

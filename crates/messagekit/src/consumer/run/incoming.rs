@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::Running;
-use crate::consumer::batch::{Entry, Item};
-use crate::consumer::lanes::{AssignedLane, Window};
+use crate::consumer::lane::{AssignedLane, Entry, Item, Window};
 use crate::store::Inbox;
 use crate::transport::{Delivery, Incoming, Subscriber};
 

@@ -17,16 +17,12 @@ use tokio::task::JoinSet;
 
 use self::idle::IdleWatch;
 use self::retries::Retries;
-use super::batch_run;
+use super::batch;
 use super::bind::bind;
-use super::key_lanes::KeyLanes;
-use super::lag_watch;
-use super::lanes::{AssignedLane, Least};
-use super::missing_topics;
-use super::retention_watch::watch;
+use super::lane::{AssignedLane, KeyLanes, Least};
 use super::retry::Retried;
 use super::settings::{CUT_OFF, DRAIN, Settings};
-use super::sighting;
+use super::watch::{log_missing_topics, note_running, note_unhandled, watch_lag, watch_retention};
 use crate::crash;
 use crate::gate::{Gates, Pass};
 use crate::store::{Inbox, Store};
@@ -64,16 +60,16 @@ pub(super) async fn run<S: Inbox, Src: Source>(
         Until::Idle => Some(IdleWatch::new(lag.clone(), &topics, list.clone())?),
     };
     let mut running = Running::new(settings, subscriber, gates);
-    let lag = lag_watch::watch(Arc::clone(&running.settings), lag);
+    let lag = watch_lag(Arc::clone(&running.settings), lag);
     let settings = Arc::clone(&running.settings);
-    let sighting = sighting::note(Arc::clone(&settings));
+    let running_notes = note_running(Arc::clone(&settings));
     let topics = async move {
-        missing_topics::log(&settings.name, &topics, list).await;
-        watch(settings, topics, retention).await;
+        log_missing_topics(&settings.name, &topics, list).await;
+        watch_retention(settings, topics, retention).await;
     };
     let outcome = {
         // Dropped before the drain: a call in flight would keep its connection from the handlers that end.
-        let mut watching = pin!(join3(topics, lag, sighting));
+        let mut watching = pin!(join3(topics, lag, running_notes));
         let until_ended = poll_fn(|cx| match (shutdown.as_mut().poll(cx), watching.as_mut().poll(cx)) {
             (Poll::Ready(()), _) => Poll::Ready(Ok(())),
             (Poll::Pending, _) => match (running.poll(cx), &mut idle) {
@@ -91,7 +87,7 @@ pub(super) async fn run<S: Inbox, Src: Source>(
         let _ = tokio::time::timeout(CUT_OFF, poll_fn(|cx| running.poll_drained(cx))).await;
     }
     running.tasks.abort_all();
-    sighting::note_unhandled(&running.settings).await;
+    note_unhandled(&running.settings).await;
     let closed = poll_fn(|cx| running.subscriber.poll_close(cx)).await;
     outcome.and(running.trouble.map_or(Ok(()), Err)).and(closed)
 }
@@ -109,7 +105,7 @@ pub(super) async fn or_shutdown<T>(
 }
 
 enum Ended<S: Store> {
-    Batch(Lane, Box<batch_run::Ended<S>>, Pass),
+    Batch(Lane, Box<batch::Ended<S>>, Pass),
     Retry(Retried, Pass),
 }
 

@@ -4,8 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::consumer::adaptive_batch::AdaptiveBatch;
-use crate::consumer::retry::Retried;
-use crate::consumer::retry_timer::RetryTimer;
+use crate::consumer::retry::{Retried, RetryTimer};
 
 /// The retries of failed messages.
 pub(super) struct Retries {

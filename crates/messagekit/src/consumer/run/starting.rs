@@ -7,9 +7,8 @@ use std::task::{Context, Poll};
 use tracing::Instrument;
 
 use super::{Ended, Running};
-use crate::consumer::batch_run::run_batch;
-use crate::consumer::crash_guard::Mode;
-use crate::consumer::lanes::{Least, Window};
+use crate::consumer::batch::run_batch;
+use crate::consumer::lane::{Least, Mode, Window};
 use crate::consumer::retry::retry;
 use crate::consumer::spans::receive;
 use crate::gate::{BatchView, NO_LANE};

@@ -6,33 +6,33 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::batch_run::log_failure;
-use super::crash_guard::poison_message;
-use super::fault::{Fault, store_fault};
-use super::retry_run::{Applied, Culprit, Ran, call_head, of_store, run};
-use super::settings::{CRASHES, Settings};
-use super::{Backoff, ConsumerStats, Delivered};
+use super::run::{Applied, Culprit, Ran, call_head, of_store, run};
+use crate::consumer::failure_log::log_failure;
+use crate::consumer::fault::{Fault, store_fault};
+use crate::consumer::lane::poison_message;
+use crate::consumer::settings::{CRASHES, Settings};
+use crate::consumer::{Backoff, ConsumerStats, Delivered};
 use crate::crash;
 use crate::gate::{Outcome, Starts};
 use crate::store::{Failure, FailureKind, Inbox, Next, Retries, RetryLease};
 use crate::{Error, chain};
 
 /// The result of a poll for due failed messages.
-pub(super) struct Retried {
+pub(in crate::consumer) struct Retried {
     /// The report to the gates.
-    pub(super) outcome: Outcome,
+    pub(in crate::consumer) outcome: Outcome,
     /// A failed message was due: there may be more.
-    pub(super) found: bool,
+    pub(in crate::consumer) found: bool,
     /// The time until the failed message of this run is due again.
-    pub(super) due_in: Option<Duration>,
+    pub(in crate::consumer) due_in: Option<Duration>,
     /// The handler reports an unavailable dependency.
-    pub(super) is_unavailable: bool,
+    pub(in crate::consumer) is_unavailable: bool,
     /// The store does not answer.
-    pub(super) outage: Option<String>,
+    pub(in crate::consumer) outage: Option<String>,
     /// An error of the store that waiting does not cure.
-    pub(super) fatal: Option<Error>,
+    pub(in crate::consumer) fatal: Option<Error>,
     /// The progress of the run of a blocked key.
-    pub(super) applied: Option<Applied>,
+    pub(in crate::consumer) applied: Option<Applied>,
 }
 
 impl Retried {
@@ -67,7 +67,7 @@ impl Answer {
 /// Leases one due failed message and applies it with the same handler. It takes along at most `most - 1` messages parked behind
 /// it in its key. `unavailable` is the number of previous consecutive retries that reported an unavailable dependency. The handlers
 /// that start are counted in `starts`.
-pub(super) async fn retry<S: Inbox>(
+pub(in crate::consumer) async fn retry<S: Inbox>(
     settings: Arc<Settings<S>>,
     most: u32,
     unavailable: u32,

@@ -18,7 +18,7 @@ const LONGEST: usize = 200;
 
 /// The types that were met, and how many messages of each were passed over since the last note.
 #[derive(Debug, Default)]
-pub(super) struct UnhandledTypes {
+pub(in crate::consumer) struct UnhandledTypes {
     met: Mutex<Met>,
     /// The last note has failed, which was logged.
     is_away: AtomicBool,
@@ -60,7 +60,12 @@ impl UnhandledTypes {
 
     /// Logs a type when it is met first. It is a warning when the consumer handles a similar type: the name of one may be wrong,
     /// and the consumer would pass over what it should handle.
-    pub(super) fn meet<'a>(&self, consumer: &str, event_type: &str, handled: impl FnOnce() -> Vec<&'a str>) {
+    pub(in crate::consumer) fn meet<'a>(
+        &self,
+        consumer: &str,
+        event_type: &str,
+        handled: impl FnOnce() -> Vec<&'a str>,
+    ) {
         let event_type = kept(event_type);
         let mut met = self.met();
         if met.similar.contains_key(event_type) {
@@ -81,7 +86,7 @@ impl UnhandledTypes {
     }
 
     /// Counts messages whose transaction is committed, by topic and type. Types that are not kept are not counted.
-    pub(super) fn count<'a>(&self, messages: impl Iterator<Item = (&'a Arc<str>, &'a str)>) {
+    pub(in crate::consumer) fn count<'a>(&self, messages: impl Iterator<Item = (&'a Arc<str>, &'a str)>) {
         let mut met = self.met();
         for (topic, event_type) in messages {
             let event_type = kept(event_type);
@@ -98,7 +103,7 @@ impl UnhandledTypes {
     ///
     /// # Cancel safety
     /// Nothing is lost, and what the store has kept meanwhile counts twice.
-    pub(super) async fn note<S: Inbox>(&self, store: &S, consumer: &str, limit: Duration) {
+    pub(in crate::consumer) async fn note<S: Inbox>(&self, store: &S, consumer: &str, limit: Duration) {
         let noting = self.begin();
         if noting.types.is_empty() {
             return;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::settings::Settings;
 use crate::chain;
+use crate::consumer::settings::Settings;
 use crate::store::Store;
 use crate::transport::LagProbe;
 
@@ -15,7 +15,10 @@ const EVERY: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Records the lag every few seconds; it never ends. An unknown lag is removed, because an old value would hide that it grows.
-pub(super) async fn watch<S: Store>(settings: Arc<Settings<S>>, probe: Option<Arc<dyn LagProbe>>) {
+pub(in crate::consumer) async fn watch_lag<S: Store>(
+    settings: Arc<Settings<S>>,
+    probe: Option<Arc<dyn LagProbe>>,
+) {
     let Some(probe) = probe else { return std::future::pending().await };
     loop {
         let lag = match tokio::time::timeout(DEADLINE, probe.lag()).await {

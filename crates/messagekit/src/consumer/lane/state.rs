@@ -4,57 +4,57 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::adaptive_batch::AdaptiveBatch;
 use super::crash_guard::CrashGuard;
-use super::settings::Rules;
-use super::steps::{After, Pause};
-use super::{Backoff, OnFailure};
+use super::pause::{After, Pause};
+use crate::consumer::adaptive_batch::AdaptiveBatch;
+use crate::consumer::settings::Rules;
+use crate::consumer::{Backoff, OnFailure};
 use crate::store::Next;
 
 /// The state that a lane keeps between batch runs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LaneState {
-    pub(super) guard: CrashGuard,
+pub(in crate::consumer) struct LaneState {
+    pub(in crate::consumer) guard: CrashGuard,
     /// The number of messages that fit into the time of a transaction.
-    pub(super) fits: AdaptiveBatch,
+    pub(in crate::consumer) fits: AdaptiveBatch,
     /// Maximum size of the next batch: halved by lock conflicts, doubled by success.
     limit: u32,
     /// Consecutive outages.
     outages: u32,
     /// Since this time the first message's handler reports an unavailable dependency.
-    pub(super) unavailable: Option<Instant>,
+    pub(in crate::consumer) unavailable: Option<Instant>,
     /// Failed runs of the first message, which is retried in place.
-    pub(super) failed_runs: u32,
+    pub(in crate::consumer) failed_runs: u32,
     /// Consecutive times without room to park the first message.
-    pub(super) full: u32,
+    pub(in crate::consumer) full: u32,
 }
 
 impl LaneState {
-    pub(super) fn new(lane: &str, limit: u32) -> Self {
+    pub(in crate::consumer) fn new(lane: &str, limit: u32) -> Self {
         let (guard, fits) = (CrashGuard::new(lane, limit), AdaptiveBatch::default());
         Self { guard, fits, limit, outages: 0, unavailable: None, failed_runs: 0, full: 0 }
     }
 
     /// Returns the maximum size of the next batch.
-    pub(super) fn limit(&self) -> u32 {
+    pub(in crate::consumer) fn limit(&self) -> u32 {
         // Without room to park the first message, handlers of later messages would run in vain.
         let limit = if self.full > 0 { 1 } else { self.limit };
         limit.min(u32::try_from(self.fits.most()).unwrap_or(u32::MAX))
     }
 
     /// Returns whether the lane waits for one message.
-    pub(super) fn is_blocked(&self, policy: OnFailure) -> bool {
+    pub(in crate::consumer) fn is_blocked(&self, policy: OnFailure) -> bool {
         self.full > 0 || self.unavailable.is_some() || self.failed_runs > 0 && policy == OnFailure::Block
     }
 
     /// Resets the state of the first message, because the first message is another one now.
-    pub(super) fn finished_something(&mut self) {
+    pub(in crate::consumer) fn finished_something(&mut self) {
         (self.unavailable, self.failed_runs, self.full) = (None, 0, 0);
         self.guard.stop_watching();
     }
 
     /// Records why a batch run has ended, and returns how long the lane waits.
-    pub(super) fn rest(&mut self, rules: &Rules, after: &After) -> Option<Duration> {
+    pub(in crate::consumer) fn rest(&mut self, rules: &Rules, after: &After) -> Option<Duration> {
         if !matches!(after, After::Pause(Pause::Watch { .. })) {
             self.guard.stop_watching();
         }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use super::batch::{Batch, Duty, Entry};
-use super::fault::{Fault, handle, store_word};
-use super::handler_run::Run;
-use super::key_lanes::key_lane_of;
-use super::settings::Settings;
+use super::messages::{Batch, Duty};
 use super::steps::Plan;
-use super::{ConsumerStats, Delivered};
+use crate::consumer::fault::{Fault, handle, store_word};
+use crate::consumer::handler_run::Run;
+use crate::consumer::lane::{Entry, key_lane_of};
+use crate::consumer::settings::Settings;
+use crate::consumer::{ConsumerStats, Delivered};
 use crate::handler::Erased;
 use crate::store::{
     self, Attempts, Claim, ClaimRequest, End, FailedMessageRows, Failure, FailureKind, Inbox, Next,

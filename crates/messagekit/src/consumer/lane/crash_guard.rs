@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Backoff;
-use super::settings::{CRASHES, Settings};
+use crate::consumer::Backoff;
+use crate::consumer::settings::{CRASHES, Settings};
 use crate::store::{Attempts, End, Failure, FailureKind, Inbox};
 use crate::{Error, MessageId, chain, crash};
 
@@ -31,7 +31,7 @@ const LONGEST_LOOK: Duration = Duration::from_secs(5);
 /// Guards a lane against a message that crashes its process. It is part of the lane's state and decides; the functions below
 /// execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CrashGuard {
+pub(in crate::consumer) struct CrashGuard {
     mode: Mode,
     /// Number of guarded first messages, and number of those that are not finished.
     first: u32,
@@ -41,7 +41,7 @@ pub(super) struct CrashGuard {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(in crate::consumer) enum Mode {
     /// One attempt per batch: no crash is known.
     Batch,
     /// One attempt per message: a process crashed in a batch.
@@ -52,7 +52,7 @@ pub(super) enum Mode {
 
 /// The decision on a message with attempts of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Judgement {
+pub(in crate::consumer) enum Judgement {
     Run,
     /// The other runs may be alive: withdraw, and check again after this time. They have had `given` so far.
     Wait {
@@ -64,23 +64,23 @@ pub(super) enum Judgement {
 
 impl CrashGuard {
     /// `lane` is the name that the source gives it, and a batch has `batch` messages.
-    pub(super) fn new(lane: &str, batch: u32) -> Self {
+    pub(in crate::consumer) fn new(lane: &str, batch: u32) -> Self {
         let first = if lane.is_empty() { batch.max(FIRST_OF_ALL) } else { batch };
         Self { mode: Mode::Batch, first, left: first, watched: None }
     }
 
-    pub(super) fn mode(&self) -> Mode {
+    pub(in crate::consumer) fn mode(&self) -> Mode {
         self.mode
     }
 
     /// Records that a process crashed in a batch of the lane. A queue may deliver its messages behind finished ones, so the
     /// count restarts.
-    pub(super) fn crash_found(&mut self) {
+    pub(in crate::consumer) fn crash_found(&mut self) {
         (self.mode, self.left) = (Mode::OneByOne, self.first);
     }
 
     /// Counts finished first messages. Duplicates do not count, because fresh messages are behind them.
-    pub(super) fn finished(&mut self, messages: u32) {
+    pub(in crate::consumer) fn finished(&mut self, messages: u32) {
         self.left = self.left.saturating_sub(messages);
         if self.left == 0 && self.mode == Mode::Batch {
             self.mode = Mode::Off;
@@ -88,22 +88,27 @@ impl CrashGuard {
     }
 
     /// The culprit is found, or the lane has delivered all messages of the crashed process.
-    pub(super) fn all_finished(&mut self) {
+    pub(in crate::consumer) fn all_finished(&mut self) {
         self.finished(self.left);
     }
 
     /// Returns whether the lane must clear the attempts of its batches.
-    pub(super) fn is_over(&self) -> bool {
+    pub(in crate::consumer) fn is_over(&self) -> bool {
         self.mode == Mode::OneByOne && self.left == 0
     }
 
-    pub(super) fn cleared(&mut self) {
+    pub(in crate::consumer) fn cleared(&mut self) {
         self.mode = Mode::Off;
     }
 
     /// Decides on the first message by the attempts of others. Their time counts from when this lane saw the attempts: a time
     /// in the database would continue during an outage, in which no member can withdraw.
-    pub(super) fn judge(&mut self, others: u32, now: Instant, longest_run: Duration) -> Judgement {
+    pub(in crate::consumer) fn judge(
+        &mut self,
+        others: u32,
+        now: Instant,
+        longest_run: Duration,
+    ) -> Judgement {
         if others < CRASHES {
             return Judgement::Run;
         }
@@ -121,19 +126,26 @@ impl CrashGuard {
 }
 
 /// The failure of a message that has crashed too many processes.
-pub(super) fn poison_message(crash_count: u32) -> Failure {
+pub(in crate::consumer) fn poison_message(crash_count: u32) -> Failure {
     Failure::permanent(FailureKind::PoisonMessage, format!("ended its process {crash_count} times"))
 }
 
 /// Records that this run is about to handle a message or a batch, and returns the number of attempts of other runs.
-pub(super) async fn begin_attempt<S: Inbox>(settings: &Settings<S>, of: &MessageId) -> Result<u32, Error> {
+pub(in crate::consumer) async fn begin_attempt<S: Inbox>(
+    settings: &Settings<S>,
+    of: &MessageId,
+) -> Result<u32, Error> {
     let others = settings.store.attempts().begin_attempt(&settings.name, of, &settings.run).await?;
     crash::point("consumer.attempt_begun");
     Ok(others)
 }
 
 /// Withdraws the attempt of a message, and retries during an outage: it would count as a crash of this process.
-pub(super) async fn withdraw<S: Inbox>(settings: &Settings<S>, of: &MessageId, stop: &AtomicBool) {
+pub(in crate::consumer) async fn withdraw<S: Inbox>(
+    settings: &Settings<S>,
+    of: &MessageId,
+    stop: &AtomicBool,
+) {
     let consumer = &*settings.name;
     let mut outages: u32 = 0;
     while let Err(error) = settings.store.attempts().withdraw_attempt(consumer, of, &settings.run).await {
@@ -150,7 +162,7 @@ pub(super) async fn withdraw<S: Inbox>(settings: &Settings<S>, of: &MessageId, s
 
 /// Tries once to withdraw the attempt of a batch. After a failure, the next run of the lane withdraws it and waits for the
 /// outage like any run.
-pub(super) async fn withdraw_batch<S: Inbox>(settings: &Settings<S>, of: &MessageId) -> bool {
+pub(in crate::consumer) async fn withdraw_batch<S: Inbox>(settings: &Settings<S>, of: &MessageId) -> bool {
     let consumer = &*settings.name;
     let withdrawn = settings.store.attempts().withdraw_attempt(consumer, of, &settings.run).await;
     if let Err(error) = &withdrawn {
@@ -160,7 +172,7 @@ pub(super) async fn withdraw_batch<S: Inbox>(settings: &Settings<S>, of: &Messag
 }
 
 /// Clears all attempts of the lane's batches. A remaining attempt makes the next start run messages one by one.
-pub(super) async fn clear_batch<S: Inbox>(settings: &Arc<Settings<S>>, of: &MessageId) {
+pub(in crate::consumer) async fn clear_batch<S: Inbox>(settings: &Arc<Settings<S>>, of: &MessageId) {
     let (shared, id) = (Arc::clone(settings), of.clone());
     let clears = settings.store.transact(Box::new(move |mut tx| {
         Box::pin(async move {

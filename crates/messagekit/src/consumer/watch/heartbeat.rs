@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::settings::Settings;
 use crate::chain;
+use crate::consumer::settings::Settings;
 use crate::store::Inbox;
 
 /// Three of them fit into the time within which a consumer is seen.
@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// Records the window of the consumer and the messages that it has passed over, every few seconds; it never ends. The time of the
 /// window tells operators that a process runs, whether gates hold it back or not, and old windows expire.
-pub(super) async fn note<S: Inbox>(settings: Arc<Settings<S>>) {
+pub(in crate::consumer) async fn note_running<S: Inbox>(settings: Arc<Settings<S>>) {
     let mut is_away = false;
     loop {
         tokio::time::sleep(EVERY).await;
@@ -33,6 +33,6 @@ pub(super) async fn note<S: Inbox>(settings: Arc<Settings<S>>) {
 }
 
 /// Notes what was passed over since the last note, for two seconds at most. What cannot be noted stays for the next one.
-pub(super) async fn note_unhandled<S: Inbox>(settings: &Settings<S>) {
+pub(in crate::consumer) async fn note_unhandled<S: Inbox>(settings: &Settings<S>) {
     settings.unhandled_types.note(&settings.store, &settings.name, LONGEST).await;
 }

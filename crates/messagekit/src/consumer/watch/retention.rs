@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::settings::Settings;
+use crate::consumer::settings::Settings;
 use crate::store::{FailedMessageRows, Inbox};
 use crate::transport::RetentionProbe;
 use crate::{Error, chain};
@@ -13,7 +13,7 @@ const EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Compares the window with the age of messages that may be delivered again, at the start of the consumer and once an hour; it
 /// never ends.
-pub(super) async fn watch<S: Inbox>(
+pub(in crate::consumer) async fn watch_retention<S: Inbox>(
     settings: Arc<Settings<S>>,
     topics: Vec<Arc<str>>,
     retention: Option<Arc<dyn RetentionProbe>>,

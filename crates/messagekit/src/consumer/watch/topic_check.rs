@@ -5,7 +5,10 @@ use std::sync::Arc;
 use crate::names::check_topic;
 
 /// Returns the problems of the topics of a log.
-pub(super) fn problems(topics: &[Arc<str>], handled: &[(&str, &'static str)]) -> Vec<String> {
+pub(in crate::consumer) fn topic_problems(
+    topics: &[Arc<str>],
+    handled: &[(&str, &'static str)],
+) -> Vec<String> {
     let ill_formed =
         topics.iter().filter_map(|topic| check_topic(topic).err()).map(|error| error.to_string());
     let unread = handled.iter().filter(|(_, topic)| !topics.iter().any(|read| reads(read, topic)));
@@ -25,7 +28,7 @@ fn reads(read: &str, topic: &str) -> bool {
 }
 
 /// Returns the problem of a list of topics or queues.
-pub(super) fn problem_of_list(topics: &[Arc<str>]) -> Option<String> {
+pub(in crate::consumer) fn topic_list_problem(topics: &[Arc<str>]) -> Option<String> {
     if topics.is_empty() {
         return Some("a source without topics delivers nothing: name one".to_owned());
     }
@@ -45,9 +48,9 @@ mod tests {
     fn topics_of_an_environment_carry_the_events() {
         let handled = [("orders.order.placed", "orders.order")];
         for read in ["orders.order", "test.orders.order"] {
-            assert_eq!(problems(&topics(["bills", read]), &handled), [""; 0], "{read}");
+            assert_eq!(topic_problems(&topics(["bills", read]), &handled), [""; 0], "{read}");
         }
-        let problem = problems(&topics(["orders.ordre", "bills"]), &handled).join("");
+        let problem = topic_problems(&topics(["orders.ordre", "bills"]), &handled).join("");
         assert!(
             problem.contains("topic orders.order") && problem.contains("reads orders.ordre, bills"),
             "{problem}"
@@ -56,10 +59,10 @@ mod tests {
 
     #[test]
     fn a_list_names_each_topic_once() {
-        assert_eq!(problem_of_list(&topics(["a", "b"])), None);
-        assert!(problem_of_list(&[]).is_some_and(|problem| problem.contains("without topics")));
+        assert_eq!(topic_list_problem(&topics(["a", "b"])), None);
+        assert!(topic_list_problem(&[]).is_some_and(|problem| problem.contains("without topics")));
         assert!(
-            problem_of_list(&topics(["a", "b", "a"]))
+            topic_list_problem(&topics(["a", "b", "a"]))
                 .is_some_and(|problem| problem.contains("names a twice"))
         );
     }

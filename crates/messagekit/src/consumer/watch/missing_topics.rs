@@ -12,7 +12,11 @@ const ALIKE: f64 = 0.6;
 const SHOWN: usize = 3;
 
 /// Logs the topics that are not in the list, once.
-pub(super) async fn log(consumer: &str, topics: &[Arc<str>], list: Option<Arc<dyn TopicList>>) {
+pub(in crate::consumer) async fn log_missing_topics(
+    consumer: &str,
+    topics: &[Arc<str>],
+    list: Option<Arc<dyn TopicList>>,
+) {
     let Some(list) = list else { return };
     let existing = match list.topics().await {
         Ok(existing) => existing,

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Backoff;
-use super::fault::{Fault, call, handle, store_fault, store_word};
-use super::handler_run::Run;
-use super::settings::{Settings, WINDOW_BYTES};
+use crate::consumer::Backoff;
+use crate::consumer::fault::{Fault, call, handle, store_fault, store_word};
+use crate::consumer::handler_run::Run;
+use crate::consumer::settings::{Settings, WINDOW_BYTES};
 use crate::gate::Starts;
 use crate::handler::{CallResult, Erased, Task};
 use crate::store::{
@@ -33,13 +33,13 @@ pub(super) enum Ran {
 
 /// The progress of a run.
 #[derive(Clone, Copy)]
-pub(super) struct Applied {
+pub(in crate::consumer) struct Applied {
     /// The number of applied messages.
-    pub(super) messages: u32,
+    pub(in crate::consumer) messages: u32,
     /// The number of messages in the run: more than were applied if the time limit was reached.
-    pub(super) length: u32,
+    pub(in crate::consumer) length: u32,
     /// The time inside their handlers.
-    pub(super) took: Duration,
+    pub(in crate::consumer) took: Duration,
 }
 
 /// The reason why a run failed.

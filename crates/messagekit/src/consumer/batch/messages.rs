@@ -5,56 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use super::call_slot::CallSlot;
-use super::handler_run::Run;
-use super::settings::Settings;
 use crate::Meta;
+use crate::consumer::handler_run::Run;
+use crate::consumer::lane::Entry;
+use crate::consumer::settings::Settings;
 use crate::gate::Starts;
 use crate::handler::{Erased, Task};
 use crate::store::{Failure, ReceivedMessage, Store, TransactionSpans};
-use crate::transport::Receipt;
-
-/// A prepared delivery.
-pub(super) struct Item<S: Store> {
-    pub(super) receipt: Receipt,
-    pub(super) entry: Arc<Entry<S>>,
-}
-
-/// A message and its task.
-pub(super) struct Entry<S: Store> {
-    pub(super) received: ReceivedMessage,
-    pub(super) task: Task<S>,
-    /// The call of its message, if its handler has two phases.
-    pub(super) call: CallSlot,
-}
-
-impl<S: Store> Entry<S> {
-    pub(super) fn new(received: ReceivedMessage, task: Task<S>) -> Self {
-        Self { received, task, call: CallSlot::default() }
-    }
-
-    pub(super) fn is_handled(&self) -> bool {
-        matches!(self.task, Task::Handle { .. })
-    }
-
-    /// Logs its type if no handler takes it.
-    pub(super) fn meet(&self, settings: &Settings<S>) {
-        if let Some(event_type) = self.unhandled_type() {
-            settings.unhandled_types.meet(&settings.name, event_type, || settings.router.types());
-        }
-    }
-
-    /// Returns the event type of a message that no handler takes, empty if it has none.
-    fn unhandled_type(&self) -> Option<&str> {
-        let Task::Ignore(event_type) = &self.task else { return None };
-        Some(event_type.as_deref().or_else(|| self.received.message.event_type()).unwrap_or_default())
-    }
-
-    /// Returns the same message with the task to set it aside.
-    pub(super) fn set_aside(&self, failure: Failure) -> Arc<Self> {
-        Arc::new(Self::new(self.received.clone(), Task::SetAside(failure)))
-    }
-}
 
 /// The messages of a batch run as one of its transactions sees them.
 pub(super) struct Batch<S: Store> {

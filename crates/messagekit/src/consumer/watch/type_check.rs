@@ -4,7 +4,7 @@ use super::similar_types::similar_types;
 
 /// Warns of the types that handlers of messages and of JSON name, where one is almost that of an event: its handler would never run. There may
 /// be both, as `orders.order.picked` and `orders.order.packed`, so it is no error.
-pub(super) fn warn_of_misspelt(consumer: &str, by_text: &[&str], of_events: &[&str]) {
+pub(in crate::consumer) fn warn_of_misspelt(consumer: &str, by_text: &[&str], of_events: &[&str]) {
     for (event_type, known) in misspelt(by_text, of_events) {
         tracing::warn!(
             consumer,

@@ -7,7 +7,7 @@ use std::ops::Range;
 /// Ranges come in order, so the finished messages are always a prefix. A known culprit ends the next range: the caller sets it
 /// aside together with the messages before it. If the culprit is unknown, the range is halved.
 #[derive(Debug)]
-pub(crate) struct Bisection {
+pub(super) struct Bisection {
     next: usize,
     end: usize,
     /// Ends of the next ranges, nearest last.
@@ -15,23 +15,23 @@ pub(crate) struct Bisection {
 }
 
 impl Bisection {
-    pub(crate) fn new(messages: usize) -> Self {
+    pub(super) fn new(messages: usize) -> Self {
         Self { next: 0, end: messages, cuts: Vec::new() }
     }
 
     /// Returns the next range, or `None` if all messages are finished.
-    pub(crate) fn range(&self) -> Option<Range<usize>> {
+    pub(super) fn range(&self) -> Option<Range<usize>> {
         let end = self.cuts.last().copied().unwrap_or(self.end).min(self.end);
         (self.next < end).then_some(self.next..end)
     }
 
     /// Returns the number of finished messages from the front.
-    pub(crate) fn finished(&self) -> usize {
+    pub(super) fn finished(&self) -> usize {
         self.next
     }
 
     /// Records that the range was committed up to `through`.
-    pub(crate) fn committed(&mut self, through: usize) {
+    pub(super) fn committed(&mut self, through: usize) {
         self.next = through;
         while self.cuts.last().is_some_and(|cut| *cut <= through) {
             self.cuts.pop();
@@ -40,12 +40,12 @@ impl Bisection {
 
     /// Makes the message at `index` the last one of the next range. It failed and is set aside, or it must run with no message
     /// behind it.
-    pub(crate) fn ends_with(&mut self, index: usize) {
+    pub(super) fn ends_with(&mut self, index: usize) {
         self.cuts.push(index + 1);
     }
 
     /// Makes the message at `index` a range of its own, behind the messages before it.
-    pub(crate) fn alone(&mut self, index: usize) {
+    pub(super) fn alone(&mut self, index: usize) {
         self.cuts.push(index + 1);
         if index > self.next {
             self.cuts.push(index);
@@ -53,12 +53,12 @@ impl Bisection {
     }
 
     /// Excludes all messages from `index` on from this batch run.
-    pub(crate) fn stop_before(&mut self, index: usize) {
+    pub(super) fn stop_before(&mut self, index: usize) {
         self.end = index;
     }
 
     /// Halves the range, whose culprit is unknown. Returns false if it contains one message, which is the culprit then.
-    pub(crate) fn halve(&mut self) -> bool {
+    pub(super) fn halve(&mut self) -> bool {
         let Some(range) = self.range() else { return false };
         if range.len() > 1 {
             self.cuts.push(range.start + range.len() / 2);

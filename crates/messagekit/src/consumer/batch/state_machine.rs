@@ -1,4 +1,4 @@
-//! Decides the next step of a lane: pure, without a clock, a store or a task. `batch_run.rs` executes the steps.
+//! Decides the next step of a lane: pure, without a clock, a store or a task. `run.rs` executes the steps.
 //!
 //! A [`StateMachine`] takes the whole state of a lane, decides the steps for a batch, receives the result of each step, and
 //! returns the state. Messages are numbers here, counted from the front of the batch. Finished messages are always a prefix, so
@@ -10,14 +10,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ConsumerStats;
 use super::bisection::Bisection;
-use super::crash_guard::{Judgement, Mode, poison_message};
-use super::fault::Fault;
-use super::lane_state::LaneState;
 use super::report::Report;
-use super::settings::Rules;
-use super::steps::{After, Answer, Attempt, Pause, Plan, Runs, Step};
+use super::steps::{Answer, Attempt, Plan, Runs, Step};
+use crate::consumer::ConsumerStats;
+use crate::consumer::fault::Fault;
+use crate::consumer::lane::{After, Judgement, LaneState, Mode, Pause, poison_message};
+use crate::consumer::settings::Rules;
 use crate::store::{Failure, FailureKind, Next};
 
 /// A batch run of a lane.

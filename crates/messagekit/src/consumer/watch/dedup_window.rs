@@ -13,7 +13,7 @@ use crate::{Error, Message};
 ///
 /// A longer window, or none, does not restore markers that were removed under the shorter one.
 #[derive(Debug)]
-pub(super) struct DedupWindow {
+pub(in crate::consumer) struct DedupWindow {
     length: Option<Duration>,
     /// Messages of any age are handled: positions say what was applied.
     takes_any: bool,
@@ -22,22 +22,22 @@ pub(super) struct DedupWindow {
 }
 
 impl DedupWindow {
-    pub(super) fn new(length: Option<Duration>) -> Self {
+    pub(in crate::consumer) fn new(length: Option<Duration>) -> Self {
         Self { length, takes_any: false, complete_since: Mutex::default() }
     }
 
     /// Returns the window of a priming, whose markers are kept as long as those of its consumer.
-    pub(super) fn for_priming(&self) -> Self {
+    pub(in crate::consumer) fn for_priming(&self) -> Self {
         Self { takes_any: true, ..Self::new(self.length) }
     }
 
     /// Returns the configured maximum age of a message.
-    pub(super) fn length(&self) -> Option<Duration> {
+    pub(in crate::consumer) fn length(&self) -> Option<Duration> {
         self.length
     }
 
     /// Records the window, so that later cleanups keep all markers inside it, and reads which markers are already removed.
-    pub(super) async fn note<S: Inbox>(&self, store: &S, consumer: &str) -> Result<(), Error> {
+    pub(in crate::consumer) async fn note<S: Inbox>(&self, store: &S, consumer: &str) -> Result<(), Error> {
         let complete_since = store.note_window(consumer, self.length).await?;
         let mut known = self.complete_since.lock().unwrap_or_else(PoisonError::into_inner);
         if *known != complete_since
@@ -63,7 +63,7 @@ impl DedupWindow {
     /// Returns the reason why a message is not handled: it was written before the window, or before the consumer's markers are
     /// complete. It may have been applied before. The time is the database clock of its outbox row, which every hop passes on.
     /// A message without that time is not checked, because the clocks of brokers restart with each hop.
-    pub(super) fn outside(&self, message: &Message, now: Timestamp) -> Option<Failure> {
+    pub(in crate::consumer) fn outside(&self, message: &Message, now: Timestamp) -> Option<Failure> {
         let complete_since = *self.complete_since.lock().unwrap_or_else(PoisonError::into_inner);
         if self.takes_any || self.length.is_none() && complete_since.is_none() {
             return None;

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use super::Backoff;
-use super::settings::RETRY_POLL;
+use crate::consumer::Backoff;
+use crate::consumer::settings::RETRY_POLL;
 
 /// Fires when a failed message of this process is due. It also fires periodically for others: those of an earlier process, and
 /// retries that an operator requested.
-pub(super) struct RetryTimer {
+pub(in crate::consumer) struct RetryTimer {
     timer: Pin<Box<Sleep>>,
     dues: BTreeSet<Instant>,
     outages: u32,
@@ -23,23 +23,23 @@ impl RetryTimer {
     const MAX_DUES: usize = 1_024;
 
     /// Creates a timer that fires at once.
-    pub(super) fn new() -> Self {
+    pub(in crate::consumer) fn new() -> Self {
         Self { timer: Box::pin(tokio::time::sleep(Duration::ZERO)), dues: BTreeSet::new(), outages: 0 }
     }
 
     /// Returns whether a poll is due.
-    pub(super) fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(in crate::consumer) fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
         self.timer.as_mut().poll(cx) == Poll::Ready(())
     }
 
     /// Starts a poll, which finds all messages that are due now.
-    pub(super) fn look_begins(&mut self) {
+    pub(in crate::consumer) fn look_begins(&mut self) {
         let now = Instant::now();
         self.dues.retain(|due| *due > now);
     }
 
     /// Records that a failed message is due in `delay`.
-    pub(super) fn due_in(&mut self, delay: Duration) {
+    pub(in crate::consumer) fn due_in(&mut self, delay: Duration) {
         let due = Instant::now() + delay;
         if self.dues.len() < Self::MAX_DUES {
             self.dues.insert(due);
@@ -50,7 +50,7 @@ impl RetryTimer {
     }
 
     /// Makes a poll due at once, unless one is or the timer waits for the end of an outage. Returns whether that made a difference.
-    pub(super) fn look_now(&mut self) -> bool {
+    pub(in crate::consumer) fn look_now(&mut self) -> bool {
         let now = Instant::now();
         let waits = self.outages == 0 && now < self.timer.deadline();
         if waits {
@@ -60,14 +60,14 @@ impl RetryTimer {
     }
 
     /// Ends a poll. If it found a failed message, there may be more.
-    pub(super) fn look_ended(&mut self, found: bool) {
+    pub(in crate::consumer) fn look_ended(&mut self, found: bool) {
         self.outages = 0;
         let at = Instant::now() + if found { Duration::ZERO } else { RETRY_POLL };
         self.timer.as_mut().reset(self.dues.first().map_or(at, |due| at.min(*due)));
     }
 
     /// Records an outage of a poll. Returns the wait, which ignores earlier due times.
-    pub(super) fn outage(&mut self) -> Duration {
+    pub(in crate::consumer) fn outage(&mut self) -> Duration {
         self.outages += 1;
         let wait = Backoff::OUTAGE.delay(self.outages);
         self.timer.as_mut().reset(Instant::now() + wait);

@@ -10,47 +10,45 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::batch::{Batch, Entry, Item};
-use super::call_slot::CallState;
 use super::calls::{self, CallsEnded};
-use super::crash_guard::{begin_attempt, clear_batch, withdraw, withdraw_batch};
-use super::fault::{Fault, store_fault};
-use super::lane_state::LaneState;
+use super::messages::Batch;
 use super::report::Report;
-use super::settings::Settings;
-use super::spans::{set_aside, trace_id};
 use super::state_machine::StateMachine;
-use super::steps::{After, Answer, Attempt, Pause, Plan, Step};
+use super::steps::{Answer, Attempt, Plan, Step};
 use super::transaction::{Attempted, attempt};
-use super::{ConsumerStats, OnFailure};
-use crate::gate::{Outcome, Starts};
-use crate::store::{
-    Failure, FailureKind, Inbox, Next, ParkingLimits, ReceivedMessage, Store, TransactionSpans,
+use crate::consumer::failure_log::log_failure;
+use crate::consumer::fault::{Fault, store_fault};
+use crate::consumer::lane::{
+    After, CallState, Entry, Item, LaneState, Pause, begin_attempt, clear_batch, withdraw, withdraw_batch,
 };
+use crate::consumer::settings::Settings;
+use crate::consumer::{ConsumerStats, OnFailure};
+use crate::gate::{Outcome, Starts};
+use crate::store::{Failure, FailureKind, Inbox, ParkingLimits, Store, TransactionSpans};
 use crate::transport::Receipt;
 use crate::{Error, ErrorKind, MessageId, crash};
 
 /// The result of a batch run.
-pub(super) struct Ended<S: Store> {
+pub(in crate::consumer) struct Ended<S: Store> {
     /// The state of the lane for the next run.
-    pub(super) state: LaneState,
+    pub(in crate::consumer) state: LaneState,
     /// Receipts of finished messages, in order.
-    pub(super) finished: Vec<Receipt>,
+    pub(in crate::consumer) finished: Vec<Receipt>,
     /// Unfinished messages, in order.
-    pub(super) rest: Vec<Item<S>>,
-    pub(super) after: After,
+    pub(in crate::consumer) rest: Vec<Item<S>>,
+    pub(in crate::consumer) after: After,
     /// How long the lane waits.
-    pub(super) wait: Option<Duration>,
+    pub(in crate::consumer) wait: Option<Duration>,
     /// The report to the gates.
-    pub(super) outcome: Outcome,
+    pub(in crate::consumer) outcome: Outcome,
     /// What was committed.
-    pub(super) done: ConsumerStats,
+    pub(in crate::consumer) done: ConsumerStats,
     /// The failure of the first message that was set aside.
-    pub(super) failure: Option<Failure>,
+    pub(in crate::consumer) failure: Option<Failure>,
     /// Times until the retries of this run are due.
-    pub(super) due_in: Vec<Duration>,
+    pub(in crate::consumer) due_in: Vec<Duration>,
     /// The span of the run.
-    pub(super) span: Span,
+    pub(in crate::consumer) span: Span,
 }
 
 struct BatchRun<S: Store> {
@@ -66,7 +64,7 @@ struct BatchRun<S: Store> {
 }
 
 /// Handles `items`. It stops between transactions when `stop` is set, and counts the handlers that it starts in `starts`.
-pub(super) async fn run_batch<S: Inbox>(
+pub(in crate::consumer) async fn run_batch<S: Inbox>(
     settings: Arc<Settings<S>>,
     items: Vec<Item<S>>,
     (lane, state): (MessageId, LaneState),
@@ -304,21 +302,5 @@ fn judged<S: Inbox>(settings: &Settings<S>, entry: Arc<Entry<S>>, now: Timestamp
     match settings.window.outside(&entry.received.message, now).filter(|_| entry.is_handled()) {
         Some(failure) => entry.set_aside(failure),
         None => entry,
-    }
-}
-
-/// Logs the failure of a message. A dead message needs an operator.
-pub(super) fn log_failure(consumer: &str, received: &ReceivedMessage, failure: &Failure) {
-    let (message_id, topic) = (&received.id, &*received.message.topic);
-    let Failure { kind, error, attempts, next, .. } = failure;
-    let trace_id = trace_id(&received.message);
-    set_aside(consumer, received, failure);
-    match next {
-        Next::Retry(delay) => {
-            tracing::warn!(consumer, %message_id, topic, trace_id, %kind, error, attempts, ?delay, "message set aside");
-        }
-        Next::Dead => {
-            tracing::error!(consumer, %message_id, topic, trace_id, %kind, error, attempts, "message is dead");
-        }
     }
 }

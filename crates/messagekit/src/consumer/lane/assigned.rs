@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use super::batch::Item;
-use super::lane_state::LaneState;
-use super::settings::{WINDOW_BYTES, WINDOW_MESSAGES};
+use super::message::Item;
+use super::state::LaneState;
 use crate::MessageId;
+use crate::consumer::settings::{WINDOW_BYTES, WINDOW_MESSAGES};
 use crate::store::Store;
 use crate::transport::{Done, Receipt};
 
@@ -21,42 +21,42 @@ const CAUGHT_UP: Duration = Duration::from_secs(10);
 
 /// What must wait in a lane before its batch starts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Least {
+pub(in crate::consumer) enum Least {
     OneMessage,
     /// The source has more: a batch that is not whole would leave it to another transaction.
     WholeBatch,
 }
 
 /// A lane of the current assignment.
-pub(super) struct AssignedLane<S: Store> {
+pub(in crate::consumer) struct AssignedLane<S: Store> {
     /// The name of the lane in health.
-    pub(super) name: Arc<str>,
+    pub(in crate::consumer) name: Arc<str>,
     /// The id of its batch attempts, equal in every process.
-    pub(super) attempts: MessageId,
+    pub(in crate::consumer) attempts: MessageId,
     /// Moves into each batch run and comes back whole.
-    pub(super) state: LaneState,
+    pub(in crate::consumer) state: LaneState,
     queue: VecDeque<Item<S>>,
     bytes: usize,
     paused: bool,
     /// Ends the running batch between transactions.
-    pub(super) working: Option<Arc<AtomicBool>>,
+    pub(in crate::consumer) working: Option<Arc<AtomicBool>>,
     wait: Option<Pin<Box<Sleep>>>,
     /// Since this time no message waits.
     quiet: Option<Instant>,
-    pub(super) revoking: Option<Done>,
+    pub(in crate::consumer) revoking: Option<Done>,
     /// The lane is given up: its messages are released.
-    pub(super) given_up: bool,
+    pub(in crate::consumer) given_up: bool,
 }
 
 /// The request of the delivery window to the subscriber.
-pub(super) enum Window {
+pub(in crate::consumer) enum Window {
     Pause,
     Resume,
     Keep,
 }
 
 impl<S: Store> AssignedLane<S> {
-    pub(super) fn new(name: &str, limit: u32) -> Self {
+    pub(in crate::consumer) fn new(name: &str, limit: u32) -> Self {
         Self {
             name: Arc::from(if name.is_empty() { "all partitions" } else { name }),
             attempts: MessageId::of_first(name),
@@ -72,7 +72,7 @@ impl<S: Store> AssignedLane<S> {
         }
     }
 
-    pub(super) fn push(&mut self, item: Item<S>) -> Window {
+    pub(in crate::consumer) fn push(&mut self, item: Item<S>) -> Window {
         if self.quiet.take().is_some_and(|since| since.elapsed() >= CAUGHT_UP) {
             self.state.guard.all_finished();
         }
@@ -82,7 +82,7 @@ impl<S: Store> AssignedLane<S> {
     }
 
     /// Puts back the messages that a batch run did not finish.
-    pub(super) fn put_back(&mut self, rest: Vec<Item<S>>) {
+    pub(in crate::consumer) fn put_back(&mut self, rest: Vec<Item<S>>) {
         for item in rest.into_iter().rev() {
             self.bytes += item.entry.received.message.size();
             self.queue.push_front(item);
@@ -90,7 +90,7 @@ impl<S: Store> AssignedLane<S> {
     }
 
     /// Takes the next batch: at most `granted` messages.
-    pub(super) fn take(&mut self, granted: u32) -> (Vec<Item<S>>, Window) {
+    pub(in crate::consumer) fn take(&mut self, granted: u32) -> (Vec<Item<S>>, Window) {
         let n = self.ready_messages().min(granted) as usize;
         let batch: Vec<Item<S>> = self.queue.drain(..n).collect();
         self.bytes -= batch.iter().map(|item| item.entry.received.message.size()).sum::<usize>();
@@ -98,28 +98,28 @@ impl<S: Store> AssignedLane<S> {
     }
 
     /// Takes all receipts that are still queued.
-    pub(super) fn give_up(&mut self) -> impl Iterator<Item = Receipt> {
+    pub(in crate::consumer) fn give_up(&mut self) -> impl Iterator<Item = Receipt> {
         self.given_up = true;
         self.bytes = 0;
         std::mem::take(&mut self.queue).into_iter().map(|item| item.receipt)
     }
 
     /// Returns whether no delivered message waits in the lane.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::consumer) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
     /// Returns the number of messages that a batch would have now.
-    pub(super) fn ready_messages(&self) -> u32 {
+    pub(in crate::consumer) fn ready_messages(&self) -> u32 {
         u32::try_from(self.queue.len()).unwrap_or(u32::MAX).min(self.state.limit())
     }
 
     /// Returns whether a batch would have as many messages now as it may have.
-    pub(super) fn has_whole_batch(&self) -> bool {
+    pub(in crate::consumer) fn has_whole_batch(&self) -> bool {
         self.ready_messages() == self.state.limit()
     }
 
-    pub(super) fn ready_bytes(&self) -> usize {
+    pub(in crate::consumer) fn ready_bytes(&self) -> usize {
         self.queue
             .iter()
             .take(self.ready_messages() as usize)
@@ -128,7 +128,7 @@ impl<S: Store> AssignedLane<S> {
     }
 
     /// Returns whether a batch may start: messages wait, no batch is in flight, and no wait is pending.
-    pub(super) fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(in crate::consumer) fn is_ready(&mut self, cx: &mut Context<'_>) -> bool {
         if self.given_up || self.working.is_some() || self.queue.is_empty() {
             return false;
         }
@@ -142,20 +142,20 @@ impl<S: Store> AssignedLane<S> {
     }
 
     /// Ends a batch run. If no message waits and none arrives for a while, the lane has delivered everything.
-    pub(super) fn rests(&mut self) {
+    pub(in crate::consumer) fn rests(&mut self) {
         self.quiet = self.queue.is_empty().then(Instant::now);
     }
 
     /// Clears the quiet time: the lane is empty for another reason.
-    pub(super) fn is_not_quiet(&mut self) {
+    pub(in crate::consumer) fn is_not_quiet(&mut self) {
         self.quiet = None;
     }
 
-    pub(super) fn wait_for(&mut self, wait: Duration) {
+    pub(in crate::consumer) fn wait_for(&mut self, wait: Duration) {
         self.wait = Some(Box::pin(tokio::time::sleep(wait)));
     }
 
-    pub(super) fn stop(&self) {
+    pub(in crate::consumer) fn stop(&self) {
         if let Some(stop) = &self.working {
             stop.store(true, Ordering::Relaxed);
         }

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::batch::{Batch, Duty};
-use super::call_slot::CallState;
-use super::fault::{Fault, call};
-use super::handler_run::Run;
-use super::settings::Settings;
+use super::messages::{Batch, Duty};
 use super::steps::Plan;
+use crate::consumer::fault::{Fault, call};
+use crate::consumer::handler_run::Run;
+use crate::consumer::lane::CallState;
+use crate::consumer::settings::Settings;
 use crate::store::{Claim, ClaimRequest, End, Inbox, TransactError};
 use crate::{Error, crash};
 

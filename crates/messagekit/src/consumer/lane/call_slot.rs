@@ -7,10 +7,10 @@ use crate::store::Failure;
 
 /// What is known of the call of a message. A result outlives transactions, so a rollback repeats no call.
 #[derive(Default)]
-pub(super) struct CallSlot(Mutex<CallState>);
+pub(in crate::consumer) struct CallSlot(Mutex<CallState>);
 
 #[derive(Clone, Default)]
-pub(super) enum CallState {
+pub(in crate::consumer) enum CallState {
     /// Whether it is needed is not known.
     #[default]
     Unknown,
@@ -27,22 +27,22 @@ pub(super) enum CallState {
 
 impl CallState {
     /// Returns whether the call has failed and is not answered.
-    pub(super) fn has_failed(&self) -> bool {
+    pub(in crate::consumer) fn has_failed(&self) -> bool {
         matches!(self, Self::Failed(_) | Self::Unavailable(_))
     }
 }
 
 impl CallSlot {
-    pub(super) fn state(&self) -> CallState {
+    pub(in crate::consumer) fn state(&self) -> CallState {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn set(&self, state: CallState) {
+    pub(in crate::consumer) fn set(&self, state: CallState) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
     /// Returns the result, if the call was made.
-    pub(super) fn made(&self) -> Option<CallResult> {
+    pub(in crate::consumer) fn made(&self) -> Option<CallResult> {
         match self.state() {
             CallState::Made(result) => Some(result),
             _ => None,
@@ -50,14 +50,14 @@ impl CallSlot {
     }
 
     /// Forgets what the store said of the message: another one of its key has failed since.
-    pub(super) fn ask_again(&self) {
+    pub(in crate::consumer) fn ask_again(&self) {
         if let CallState::Needed | CallState::NotNeeded = self.state() {
             self.set(CallState::Unknown);
         }
     }
 
     /// Keeps a result, and forgets everything else: the message is handled later.
-    pub(super) fn rest(&self) {
+    pub(in crate::consumer) fn rest(&self) {
         if self.made().is_none() {
             self.set(CallState::Unknown);
         }

@@ -16,7 +16,7 @@ use crate::{Error, Message, Position};
 const AHEAD: u64 = 4_096;
 
 /// Returns the key lane of a message. Messages without a key have no order and are distributed in turn.
-pub(super) fn key_lane_of(
+pub(in crate::consumer) fn key_lane_of(
     message: &Message,
     position: Option<&Position>,
     sequence: u64,
@@ -31,7 +31,7 @@ pub(super) fn key_lane_of(
 }
 
 /// A subscriber whose lanes are divided by key.
-pub(super) struct KeyLanes<Sub> {
+pub(in crate::consumer) struct KeyLanes<Sub> {
     inner: Sub,
     count: NonZeroU32,
     whole: BTreeMap<u32, Whole>,
@@ -66,7 +66,7 @@ impl Whole {
 }
 
 impl<Sub: Subscriber> KeyLanes<Sub> {
-    pub(super) fn new(inner: Sub, count: NonZeroU32) -> Self {
+    pub(in crate::consumer) fn new(inner: Sub, count: NonZeroU32) -> Self {
         Self { inner, count, whole: BTreeMap::new(), queued: VecDeque::new() }
     }
 

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::ConsumerStats;
-use super::lane_state::LaneState;
-use super::steps::After;
+use crate::consumer::ConsumerStats;
+use crate::consumer::lane::{After, LaneState};
 use crate::store::{Failure, FailureKind};
 
 /// The result of a batch run.
