@@ -18,12 +18,12 @@ pub(super) async fn bind<S: Inbox, Src: Source>(
     let (store, consumer) = (&settings.store, &*settings.name);
     let mut remembered = Vec::new();
     for topic in source.topics() {
-        remembered.extend(patiently(consumer, || live_next_of(store, consumer, topic)).await?);
+        remembered.extend(retry_during_outage(consumer, || live_next_of(store, consumer, topic)).await?);
     }
     // Record the window before the first message: otherwise a cleanup could remove the consumer's markers.
-    patiently(consumer, || settings.window.note(store, consumer)).await?;
-    patiently(consumer, || store.attempts().clear_finished_attempts(consumer)).await?;
-    source.consult(Arc::new(Memory {
+    retry_during_outage(consumer, || settings.window.note(store, consumer)).await?;
+    retry_during_outage(consumer, || store.attempts().clear_finished_attempts(consumer)).await?;
+    source.consult(Arc::new(StoredPositions {
         store: store.clone(),
         consumer: Arc::clone(&settings.name),
         key_lanes: settings.key_lanes,
@@ -32,13 +32,13 @@ pub(super) async fn bind<S: Inbox, Src: Source>(
 }
 
 /// The positions of a consumer in a store.
-struct Memory<S> {
+struct StoredPositions<S> {
     store: S,
     consumer: Arc<str>,
     key_lanes: NonZeroU32,
 }
 
-impl<S: Inbox> RememberedOffsets for Memory<S> {
+impl<S: Inbox> RememberedOffsets for StoredPositions<S> {
     fn next_of<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<NextOffset>, Error>> {
         Box::pin(live_next_of(&self.store, &self.consumer, topic))
     }
@@ -78,7 +78,7 @@ pub(super) async fn live_next_of<S: Inbox>(
 }
 
 /// Repeats a call until the store answers.
-pub(super) async fn patiently<T, F: Future<Output = Result<T, Error>>>(
+pub(super) async fn retry_during_outage<T, F: Future<Output = Result<T, Error>>>(
     consumer: &str,
     mut call: impl FnMut() -> F,
 ) -> Result<T, Error> {

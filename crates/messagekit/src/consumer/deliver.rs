@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::batch::{Ended, run_batch};
+use super::batch::{BatchOutcome, run_batch};
 use super::delivered::Delivered;
-use super::lane::{After, Entry, Item, LaneState, Pause};
+use super::lane::{LaneState, Pause, PreparedMessage, QueuedMessage, RunEnd};
 use super::settings::Settings;
 use super::spans::receive;
 use super::watch::note_unhandled;
@@ -51,36 +51,36 @@ pub(super) async fn deliver<S: Inbox>(
     state.failed_runs = attempt.saturating_sub(1);
     let lane = MessageId::of_first(&received.id.to_string());
     let receipt = Receipt::new(Lane { slot: 0, epoch: 0 }, 0);
-    let entry = Entry::new(received, task);
-    entry.meet(settings);
-    let mut items = vec![Item { receipt, entry: Arc::new(entry) }];
+    let prepared = PreparedMessage::new(received, task);
+    prepared.log_unhandled_type(settings);
+    let mut messages = vec![QueuedMessage { receipt, prepared: Arc::new(prepared) }];
     loop {
-        let span = receive(settings, items.iter().map(|item| &item.entry.received.message));
+        let span = receive(settings, messages.iter().map(|queued| &queued.prepared.received.message));
         let (shared, stop) = (Arc::clone(settings), Arc::new(AtomicBool::new(false)));
-        let run = run_batch(shared, items, (lane.clone(), state), stop, Starts::default());
+        let run = run_batch(shared, messages, (lane.clone(), state), stop, Starts::default());
         let ended = run.instrument(span).await;
-        if !matches!(ended.after, After::Pause(Pause::Conflict(_) | Pause::CrashFound)) {
+        if !matches!(ended.end, RunEnd::Pause(Pause::Conflict(_) | Pause::CrashFound)) {
             note_unhandled(settings).await;
             return outcome(ended);
         }
         tokio::time::sleep(ended.wait.unwrap_or_default()).await;
-        (items, state) = (ended.rest, ended.state);
+        (messages, state) = (ended.unfinished, ended.state);
     }
 }
 
-fn outcome<S: Store>(ended: Ended<S>) -> Result<Delivered, Error> {
+fn outcome<S: Store>(ended: BatchOutcome<S>) -> Result<Delivered, Error> {
     let waits = |kind, text: String| Ok(Delivered::Waits(Failure::retryable(kind, text)));
-    match ended.after {
-        After::Fatal(error) => Err(error),
-        After::Fenced => Err(Error::new(ErrorKind::Fenced, "another process has moved the cursor")),
-        After::Pause(Pause::Outage(error)) => Err(Error::new(ErrorKind::Unavailable, error)),
-        After::Pause(Pause::Unavailable(error)) => waits(FailureKind::Unavailable, error),
-        After::Pause(Pause::Blocked(failure) | Pause::Full { failure: Some(failure), .. }) => {
+    match ended.end {
+        RunEnd::Fatal(error) => Err(error),
+        RunEnd::Fenced => Err(Error::new(ErrorKind::Fenced, "another process has moved the cursor")),
+        RunEnd::Pause(Pause::Outage(error)) => Err(Error::new(ErrorKind::Unavailable, error)),
+        RunEnd::Pause(Pause::Unavailable(error)) => waits(FailureKind::Unavailable, error),
+        RunEnd::Pause(Pause::Blocked(failure) | Pause::Full { failure: Some(failure), .. }) => {
             Ok(Delivered::Waits(failure))
         }
         // A message that is alone and has no position waits behind none.
-        After::Pause(_) => waits(FailureKind::KeyBlocked, "an earlier message of its key waits".to_owned()),
-        After::Continue => Ok(match ended.failure {
+        RunEnd::Pause(_) => waits(FailureKind::KeyBlocked, "an earlier message of its key waits".to_owned()),
+        RunEnd::Continue => Ok(match ended.failure {
             Some(failure) => Delivered::Failed(failure),
             None if ended.done.handled > 0 => Delivered::Handled,
             None if ended.done.ignored > 0 => Delivered::Ignored,

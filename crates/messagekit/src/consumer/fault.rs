@@ -68,7 +68,7 @@ pub(super) async fn handle<S: Inbox>(
     };
     let spans = ProcessSpans::begin(settings, (address(tx), transaction), &first, behind);
     // Create the future inside the async block, so a panic while creating it is also caught, and one of the user's function.
-    let handling = async { inner.run(tx).await.map_err(|error| classified(settings, error)) };
+    let handling = async { inner.run(tx).await.map_err(|error| classify_error(settings, error)) };
     let handling = spans.around(starts.inside(handling));
     // A call has counted its message.
     if first.called.is_none() {
@@ -110,7 +110,7 @@ pub(super) async fn call<S: Inbox>(
     let spans = ProcessSpans::of_call(settings, &run);
     // As above: a panic while the future is created is caught too.
     let calling =
-        async { phase.call(run.given(deadline)).await.map_err(|error| classified(settings, error)) };
+        async { phase.call(run.given(deadline)).await.map_err(|error| classify_error(settings, error)) };
     let calling = spans.around(starts.inside(calling));
     starts.add(1);
     let started = std::time::Instant::now();
@@ -145,7 +145,7 @@ async fn within_deadline<S: Inbox, T>(
     };
     match ended {
         Ok(Ok(Ok(result))) => Ok(result),
-        Ok(Ok(Err(error))) => Err((error.culprit, fault::<S>(&error))),
+        Ok(Ok(Err(error))) => Err((error.culprit, fault_of::<S>(&error))),
         Ok(Err(panic)) => Err((None, panicked(what, &*panic))),
         Err(_) => {
             let text = format!("{what} did not end within its deadline of {deadline:?}");
@@ -162,7 +162,7 @@ fn panicked(what: &str, panic: &(dyn Any + Send)) -> Fault {
 }
 
 /// Asks the user's function for the class of an error that has none. A refused value says nothing of the state of the store.
-fn classified<S: Inbox>(settings: &Settings<S>, error: HandlerError) -> HandlerError {
+fn classify_error<S: Inbox>(settings: &Settings<S>, error: HandlerError) -> HandlerError {
     let of_store = || store::classify::<S>(error.source.as_ref());
     match &settings.classify {
         Some(classify)
@@ -175,7 +175,7 @@ fn classified<S: Inbox>(settings: &Settings<S>, error: HandlerError) -> HandlerE
     }
 }
 
-fn fault<S: Inbox>(error: &HandlerError) -> Fault {
+fn fault_of<S: Inbox>(error: &HandlerError) -> Fault {
     let text = error.to_string();
     let failure = match error.kind {
         HandlerErrorKind::Permanent => Failure::permanent(FailureKind::Permanent, text),
@@ -219,6 +219,6 @@ pub(super) fn store_fault(error: &Error) -> Option<Fault> {
 }
 
 /// Returns what failed in the store, as spans name it.
-pub(super) fn store_word(error: &Error) -> String {
+pub(super) fn store_error_name(error: &Error) -> String {
     store_fault(error).map_or_else(|| error.kind().to_string(), |fault| fault.as_str().to_owned())
 }

@@ -18,7 +18,7 @@ use crate::store::{Claim, ClaimRequest, End, Inbox, TransactError};
 use crate::{Error, crash};
 
 /// The result of the calls for a plan.
-pub(super) enum CallsEnded {
+pub(super) enum CallsOutcome {
     /// All calls of this part of the plan, from its front, are made.
     Ready(Range<usize>),
     /// The first call that is missing has failed, and so many others found the service unavailable beside it.
@@ -27,7 +27,7 @@ pub(super) enum CallsEnded {
     Store(Error),
 }
 
-impl CallsEnded {
+impl CallsOutcome {
     fn failed(index: usize, fault: Fault) -> Self {
         Self::Failed { index, fault, unavailable: 0 }
     }
@@ -36,26 +36,26 @@ impl CallsEnded {
 /// Makes the calls that a plan needs, side by side; those of one key follow each other. None is made for a message that the
 /// store knows as done, that waits behind its key, or whose lane waits for another one. After the time of a batch no further call
 /// begins: what was called is committed first. While the first message is tried again (`head_waits`), it is called alone.
-pub(super) async fn make<S: Inbox>(
+pub(super) async fn make_calls<S: Inbox>(
     settings: &Settings<S>,
     batch: &Batch<S>,
     plan: &Plan,
     head_waits: bool,
     stop: &AtomicBool,
-) -> CallsEnded {
-    let Some(at_once) = settings.rules.calls else { return CallsEnded::Ready(plan.range.clone()) };
+) -> CallsOutcome {
+    let Some(at_once) = settings.rules.calls else { return CallsOutcome::Ready(plan.range.clone()) };
     let range = batch.one_transaction(settings, plan.range.clone());
-    let open = match open(settings, batch, &range, plan).await {
+    let open = match find_open(settings, batch, &range, plan).await {
         Ok(open) => open,
-        Err(Unknown::CutOff) => return CallsEnded::failed(range.start, Fault::CutOff),
-        Err(Unknown::Store(error)) => return CallsEnded::Store(error),
+        Err(PeekError::CutOff) => return CallsOutcome::failed(range.start, Fault::CutOff),
+        Err(PeekError::Store(error)) => return CallsOutcome::Store(error),
     };
     // What was called is committed before further calls, and what failed beside an earlier message is answered.
-    let Some(first) = open.first().copied() else { return CallsEnded::Ready(range) };
-    if (range.start..first).any(|index| batch.entries[index].call.made().is_some()) {
-        return CallsEnded::Ready(range.start..first);
+    let Some(first) = open.first().copied() else { return CallsOutcome::Ready(range) };
+    if (range.start..first).any(|index| batch.messages[index].call.made().is_some()) {
+        return CallsOutcome::Ready(range.start..first);
     }
-    if let Some(failed) = failed(batch, first, &open) {
+    if let Some(failed) = take_failure(batch, first, &open) {
         return failed;
     }
     let mut chains = chains(batch, &open);
@@ -63,32 +63,32 @@ pub(super) async fn make<S: Inbox>(
         chains.truncate(1);
         chains.iter_mut().for_each(|chain| chain.truncate(1));
     }
-    let making = Making::new(settings, batch, stop);
+    let making = CallsInProgress::new(settings, batch, stop);
     let chains = futures_util::stream::iter(chains).map(|chain| making.chain(chain));
     let waiting: BTreeMap<usize, Fault> =
         chains.buffer_unordered(at_once.get() as usize).filter_map(std::future::ready).collect().await;
-    ended(batch, range, &open, waiting)
+    calls_outcome(batch, range, &open, waiting)
 }
 
 /// Answers with the first of these messages without a result.
-fn ended<S: Inbox>(
+fn calls_outcome<S: Inbox>(
     batch: &Batch<S>,
     range: Range<usize>,
     open: &[usize],
     mut waiting: BTreeMap<usize, Fault>,
-) -> CallsEnded {
-    let has_result = |index: &usize| batch.entries[*index].call.made().is_some();
+) -> CallsOutcome {
+    let has_result = |index: &usize| batch.messages[*index].call.made().is_some();
     let Some(index) = open.iter().copied().find(|index| !has_result(index)) else {
-        return CallsEnded::Ready(range);
+        return CallsOutcome::Ready(range);
     };
-    failed(batch, index, open)
-        .or_else(|| waiting.remove(&index).map(|fault| CallsEnded::failed(index, fault)))
-        .unwrap_or(CallsEnded::Ready(range.start..index))
+    take_failure(batch, index, open)
+        .or_else(|| waiting.remove(&index).map(|fault| CallsOutcome::failed(index, fault)))
+        .unwrap_or(CallsOutcome::Ready(range.start..index))
 }
 
 /// Takes the failure of a message's call, if it has one.
-fn failed<S: Inbox>(batch: &Batch<S>, index: usize, open: &[usize]) -> Option<CallsEnded> {
-    let slot = |index: usize| &batch.entries[index].call;
+fn take_failure<S: Inbox>(batch: &Batch<S>, index: usize, open: &[usize]) -> Option<CallsOutcome> {
+    let slot = |index: usize| &batch.messages[index].call;
     let (fault, unavailable) = match slot(index).state() {
         CallState::Failed(failure) => (Fault::Message(failure), 0),
         CallState::Unavailable(error) => {
@@ -101,30 +101,30 @@ fn failed<S: Inbox>(batch: &Batch<S>, index: usize, open: &[usize]) -> Option<Ca
     };
     slot(index).set(CallState::Unknown);
     batch.ask_again();
-    Some(CallsEnded::Failed { index, fault, unavailable })
+    Some(CallsOutcome::Failed { index, fault, unavailable })
 }
 
 /// Why it is not known which calls are needed.
-enum Unknown {
+enum PeekError {
     CutOff,
     Store(Error),
 }
 
 /// Returns the messages of the plan whose call is needed and not made, in order.
-async fn open<S: Inbox>(
+async fn find_open<S: Inbox>(
     settings: &Settings<S>,
     batch: &Batch<S>,
     range: &Range<usize>,
     plan: &Plan,
-) -> Result<Vec<usize>, Unknown> {
-    let state = |index: usize| batch.entries[index].call.state();
+) -> Result<Vec<usize>, PeekError> {
+    let state = |index: usize| batch.messages[index].call.state();
     let calls_first = |index: &usize| {
         matches!(batch.duty(settings, *index), Duty::Handle(handler, _) if handler.first_phase().is_some())
-            && plan.runs.may_run(*index)
+            && plan.handlers.may_run(*index)
     };
     let calling: Vec<usize> = range.clone().filter(calls_first).collect();
     if calling.iter().any(|index| matches!(state(*index), CallState::Unknown)) {
-        ask(settings, batch, range, &calling).await?;
+        ask_store(settings, batch, range, &calling).await?;
     }
     let is_open = |index: &usize| {
         let state = state(*index);
@@ -134,12 +134,12 @@ async fn open<S: Inbox>(
 }
 
 /// Asks the store which of the calls are needed.
-async fn ask<S: Inbox>(
+async fn ask_store<S: Inbox>(
     settings: &Settings<S>,
     batch: &Batch<S>,
     range: &Range<usize>,
     calling: &[usize],
-) -> Result<(), Unknown> {
+) -> Result<(), PeekError> {
     let is_claimed =
         |index: &usize| matches!(batch.duty(settings, *index), Duty::Handle(..) | Duty::Block(_));
     let claimed: Vec<usize> = range.clone().filter(is_claimed).collect();
@@ -153,7 +153,7 @@ async fn ask<S: Inbox>(
     // The lane waits for it, and with it what is behind.
     let end = range.clone().find(blocks).unwrap_or(range.end);
     for index in calling {
-        let slot = &batch.entries[*index].call;
+        let slot = &batch.messages[*index].call;
         if let CallState::Unknown = slot.state() {
             let is_needed = fresh.contains(index) && *index < end;
             slot.set(if is_needed { CallState::Needed } else { CallState::NotNeeded });
@@ -163,7 +163,10 @@ async fn ask<S: Inbox>(
 }
 
 /// Asks what a claim of these messages would answer now: it claims them and rolls back.
-async fn peek<S: Inbox>(settings: &Settings<S>, requests: Vec<ClaimRequest>) -> Result<Vec<Claim>, Unknown> {
+async fn peek<S: Inbox>(
+    settings: &Settings<S>,
+    requests: Vec<ClaimRequest>,
+) -> Result<Vec<Claim>, PeekError> {
     let (store, consumer) = (settings.store.clone(), Arc::clone(&settings.name));
     let work = settings.store.transact(Box::new(move |mut tx| {
         Box::pin(async move {
@@ -172,11 +175,11 @@ async fn peek<S: Inbox>(settings: &Settings<S>, requests: Vec<ClaimRequest>) -> 
         })
     }));
     match settings.unless_cut_off(work).await {
-        None => Err(Unknown::CutOff),
-        Some(Ok(claims)) => claims.map_err(Unknown::Store),
+        None => Err(PeekError::CutOff),
+        Some(Ok(claims)) => claims.map_err(PeekError::Store),
         Some(Err(
             TransactError::Begin(error) | TransactError::Commit(error) | TransactError::Unknown(error),
-        )) => Err(Unknown::Store(error)),
+        )) => Err(PeekError::Store(error)),
     }
 }
 
@@ -197,7 +200,7 @@ fn chains<S: Inbox>(batch: &Batch<S>, open: &[usize]) -> Vec<Vec<usize>> {
         }
         chains[at].push(index);
     }
-    let has_failed = |index: &usize| batch.entries[*index].call.state().has_failed();
+    let has_failed = |index: &usize| batch.messages[*index].call.state().has_failed();
     for chain in &mut chains {
         let end = chain.iter().position(has_failed).unwrap_or(chain.len());
         chain.truncate(end);
@@ -207,7 +210,7 @@ fn chains<S: Inbox>(batch: &Batch<S>, open: &[usize]) -> Vec<Vec<usize>> {
 }
 
 /// Calls in progress.
-struct Making<'a, S: Inbox> {
+struct CallsInProgress<'a, S: Inbox> {
     settings: &'a Settings<S>,
     batch: &'a Batch<S>,
     stop: &'a AtomicBool,
@@ -217,7 +220,7 @@ struct Making<'a, S: Inbox> {
     since: Instant,
 }
 
-impl<'a, S: Inbox> Making<'a, S> {
+impl<'a, S: Inbox> CallsInProgress<'a, S> {
     fn new(settings: &'a Settings<S>, batch: &'a Batch<S>, stop: &'a AtomicBool) -> Self {
         let (has_begun, is_closed) = (AtomicBool::new(false), AtomicBool::new(false));
         Self { settings, batch, stop, has_begun, is_closed, since: Instant::now() }
@@ -229,22 +232,22 @@ impl<'a, S: Inbox> Making<'a, S> {
             if !self.may_begin() {
                 return None;
             }
-            let entry = &self.batch.entries[index];
+            let prepared = &self.batch.messages[index];
             let Duty::Handle(handler, meta) = self.batch.duty(self.settings, index) else { return None };
             let phase = handler.first_phase()?;
             let attempt = if index == 0 { self.batch.first_attempt } else { 1 };
-            let run = Run { received: &entry.received, meta, attempt, called: None };
+            let run = Run { received: &prepared.received, meta, attempt, called: None };
             match call(self.settings, &self.batch.starts, phase, run).await {
                 Ok(result) => {
                     crash::point("consumer.called");
-                    entry.call.set(CallState::Made(result));
+                    prepared.call.set(CallState::Made(result));
                 }
                 Err(Fault::Message(failure)) => {
-                    entry.call.set(CallState::Failed(failure));
+                    prepared.call.set(CallState::Failed(failure));
                     return None;
                 }
                 Err(Fault::Unavailable(error)) => {
-                    entry.call.set(CallState::Unavailable(error));
+                    prepared.call.set(CallState::Unavailable(error));
                     self.is_closed.store(true, Ordering::Relaxed);
                     return None;
                 }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 
 use crate::Meta;
 use crate::consumer::handler_run::Run;
-use crate::consumer::lane::Entry;
+use crate::consumer::lane::PreparedMessage;
 use crate::consumer::settings::Settings;
 use crate::gate::Starts;
 use crate::handler::{Erased, Task};
@@ -15,7 +15,7 @@ use crate::store::{Failure, ReceivedMessage, Store, TransactionSpans};
 
 /// The messages of a batch run as one of its transactions sees them.
 pub(super) struct Batch<S: Store> {
-    pub(super) entries: Arc<Vec<Arc<Entry<S>>>>,
+    pub(super) messages: Arc<Vec<Arc<PreparedMessage<S>>>>,
     /// Known culprits: the transaction sets them aside instead of handling them.
     pub(super) failed: BTreeMap<usize, Failure>,
     /// The number of this run of the first message; the others run for the first time.
@@ -40,16 +40,16 @@ pub(super) enum Duty<'a, S: Store> {
 
 impl<S: Store> Batch<S> {
     pub(super) fn received(&self, index: usize) -> &ReceivedMessage {
-        &self.entries[index].received
+        &self.messages[index].received
     }
 
     /// Forgets which messages may be called, because one has failed: those of its key may wait behind it from now on.
     pub(super) fn ask_again(&self) {
-        self.entries.iter().for_each(|entry| entry.call.ask_again());
+        self.messages.iter().for_each(|prepared| prepared.call.ask_again());
     }
 
     pub(super) fn duty(&self, settings: &Settings<S>, index: usize) -> Duty<'_, S> {
-        match (&self.entries[index].task, self.failed.get(&index)) {
+        match (&self.messages[index].task, self.failed.get(&index)) {
             (Task::SetAside(failure), None) if settings.blocks(failure) => Duty::Block(failure),
             (_, Some(failure)) | (Task::SetAside(failure), None) => Duty::SetAside(failure),
             (Task::Handle { handler, meta }, None) => Duty::Handle(handler, meta),
@@ -65,14 +65,14 @@ impl<S: Store> Batch<S> {
     ) -> impl Iterator<Item = (&Arc<str>, &str)> {
         let is_passed_over = move |index: &usize| matches!(self.duty(settings, *index), Duty::Ignore);
         range.filter(is_passed_over).filter_map(|index| {
-            let entry = &self.entries[index];
-            Some((&entry.received.message.topic, entry.unhandled_type()?))
+            let prepared = &self.messages[index];
+            Some((&prepared.received.message.topic, prepared.unhandled_type()?))
         })
     }
 
     /// Returns the message as a run of this handler, unless another handler or none takes it.
     pub(super) fn run_by(&self, index: usize, by: &Arc<dyn Erased<S>>) -> Option<Run<'_>> {
-        match &self.entries[index].task {
+        match &self.messages[index].task {
             Task::Handle { handler, meta }
                 if Arc::ptr_eq(handler, by) && !self.failed.contains_key(&index) =>
             {
@@ -104,7 +104,7 @@ impl<S: Store> Batch<S> {
 
     /// Returns the failure for which the message is set aside, if there is one.
     pub(super) fn failure(&self, index: usize) -> Option<&Failure> {
-        self.failed.get(&index).or(match &self.entries[index].task {
+        self.failed.get(&index).or(match &self.messages[index].task {
             Task::SetAside(failure) => Some(failure),
             Task::Handle { .. } | Task::Ignore(_) => None,
         })

@@ -9,4 +9,4 @@ mod state_machine;
 mod steps;
 mod transaction;
 
-pub(super) use run::{Ended, run_batch};
+pub(super) use run::{BatchOutcome, run_batch};

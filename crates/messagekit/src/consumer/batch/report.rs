@@ -1,13 +1,13 @@
-//! The result of a batch run.
+//! What the state machine reports of a batch run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::consumer::ConsumerStats;
-use crate::consumer::lane::{After, LaneState};
+use crate::consumer::lane::{LaneState, RunEnd};
 use crate::store::{Failure, FailureKind};
 
-/// The result of a batch run.
+/// What the state machine reports at the end of a batch run.
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) lane: LaneState,
@@ -15,7 +15,7 @@ pub(super) struct Report {
     pub(super) finished: usize,
     /// Failures that are decided and not stored yet.
     pub(super) failed: BTreeMap<usize, Failure>,
-    pub(super) after: After,
+    pub(super) end: RunEnd,
     /// How long the lane waits.
     pub(super) wait: Option<Duration>,
     /// What was committed.

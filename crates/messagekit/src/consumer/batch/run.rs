@@ -10,16 +10,17 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::calls::{self, CallsEnded};
+use super::calls::{CallsOutcome, make_calls};
 use super::messages::Batch;
 use super::report::Report;
 use super::state_machine::StateMachine;
-use super::steps::{Answer, Attempt, Plan, Step};
-use super::transaction::{Attempted, attempt};
+use super::steps::{AttemptSubject, Plan, Step, StepResult};
+use super::transaction::{TransactionOutcome, run_transaction};
 use crate::consumer::failure_log::log_failure;
 use crate::consumer::fault::{Fault, store_fault};
 use crate::consumer::lane::{
-    After, CallState, Entry, Item, LaneState, Pause, begin_attempt, clear_batch, withdraw, withdraw_batch,
+    CallState, LaneState, Pause, PreparedMessage, QueuedMessage, RunEnd, begin_attempt, clear_batch,
+    withdraw, withdraw_batch,
 };
 use crate::consumer::settings::Settings;
 use crate::consumer::{ConsumerStats, OnFailure};
@@ -29,18 +30,18 @@ use crate::transport::Receipt;
 use crate::{Error, ErrorKind, MessageId, crash};
 
 /// The result of a batch run.
-pub(in crate::consumer) struct Ended<S: Store> {
+pub(in crate::consumer) struct BatchOutcome<S: Store> {
     /// The state of the lane for the next run.
     pub(in crate::consumer) state: LaneState,
     /// Receipts of finished messages, in order.
     pub(in crate::consumer) finished: Vec<Receipt>,
     /// Unfinished messages, in order.
-    pub(in crate::consumer) rest: Vec<Item<S>>,
-    pub(in crate::consumer) after: After,
+    pub(in crate::consumer) unfinished: Vec<QueuedMessage<S>>,
+    pub(in crate::consumer) end: RunEnd,
     /// How long the lane waits.
     pub(in crate::consumer) wait: Option<Duration>,
     /// The report to the gates.
-    pub(in crate::consumer) outcome: Outcome,
+    pub(in crate::consumer) for_gates: Outcome,
     /// What was committed.
     pub(in crate::consumer) done: ConsumerStats,
     /// The failure of the first message that was set aside.
@@ -53,7 +54,7 @@ pub(in crate::consumer) struct Ended<S: Store> {
 
 struct BatchRun<S: Store> {
     settings: Arc<Settings<S>>,
-    entries: Arc<Vec<Arc<Entry<S>>>>,
+    messages: Arc<Vec<Arc<PreparedMessage<S>>>>,
     /// The id of the lane's batch attempts.
     lane: MessageId,
     stop: Arc<AtomicBool>,
@@ -63,23 +64,25 @@ struct BatchRun<S: Store> {
     failure: OnceLock<Failure>,
 }
 
-/// Handles `items`. It stops between transactions when `stop` is set, and counts the handlers that it starts in `starts`.
+/// Handles the `queued` messages. It stops between transactions when `stop` is set, and counts the handlers that it starts in `starts`.
 pub(in crate::consumer) async fn run_batch<S: Inbox>(
     settings: Arc<Settings<S>>,
-    items: Vec<Item<S>>,
+    queued: Vec<QueuedMessage<S>>,
     (lane, state): (MessageId, LaneState),
     stop: Arc<AtomicBool>,
     starts: Starts,
-) -> Ended<S> {
+) -> BatchOutcome<S> {
     // Check the age now and not on arrival: a lane may wait for days, and a cleanup removes markers meanwhile.
     let now = Timestamp::now();
-    let (receipts, entries): (Vec<Receipt>, Vec<_>) =
-        items.into_iter().map(|item| (item.receipt, judged(&settings, item.entry, now))).unzip();
-    let handled = entries.iter().map(|entry| entry.is_handled()).collect();
+    let (receipts, messages): (Vec<Receipt>, Vec<_>) = queued
+        .into_iter()
+        .map(|one| (one.receipt, set_aside_if_too_old(&settings, one.prepared, now)))
+        .unzip();
+    let handled = messages.iter().map(|prepared| prepared.is_handled()).collect();
     let mut machine = StateMachine::new(settings.rules, state, handled, Instant::now());
     let run = BatchRun {
         settings,
-        entries: Arc::new(entries),
+        messages: Arc::new(messages),
         lane,
         stop,
         starts,
@@ -90,98 +93,98 @@ pub(in crate::consumer) async fn run_batch<S: Inbox>(
         if run.stop.load(Ordering::Relaxed) {
             machine.stop();
         }
-        let answer = match machine.next(Instant::now()) {
+        let result = match machine.next(Instant::now()) {
             Step::Begin(of) => run.begin(of, &machine).await,
-            Step::Run(plan) => run.transaction(plan, &machine).await,
+            Step::RunTransaction(plan) => run.run_transaction(plan, &machine).await,
             Step::Withdraw(of) => run.withdraw(of).await,
             Step::Clear => {
                 clear_batch(&run.settings, &run.lane).await;
-                Answer::Cleared
+                StepResult::Cleared
             }
-            Step::Stop => return run.ended(receipts, machine.report()),
+            Step::Stop => return run.into_outcome(receipts, machine.report()),
         };
-        machine.answered(Instant::now(), answer);
+        machine.take_result(Instant::now(), result);
     }
 }
 
 impl<S: Inbox> BatchRun<S> {
-    fn id_of(&self, attempt: Attempt) -> &MessageId {
+    fn id_of(&self, attempt: AttemptSubject) -> &MessageId {
         match attempt {
-            Attempt::Batch => &self.lane,
-            Attempt::Message(index) => &self.entries[index].received.id,
+            AttemptSubject::Batch => &self.lane,
+            AttemptSubject::Message(index) => &self.messages[index].received.id,
         }
     }
 
     /// A message without a recorded attempt does not run.
-    async fn begin(&self, of: Attempt, machine: &StateMachine) -> Answer {
+    async fn begin(&self, of: AttemptSubject, machine: &StateMachine) -> StepResult {
         match begin_attempt(&self.settings, self.id_of(of)).await {
-            Ok(others) => Answer::Begun { others },
+            Ok(others) => StepResult::Begun { others },
             Err(error) => self.store_failed(error, machine.finished(), None),
         }
     }
 
-    async fn withdraw(&self, of: Attempt) -> Answer {
+    async fn withdraw(&self, of: AttemptSubject) -> StepResult {
         let id = self.id_of(of);
         match of {
-            Attempt::Batch => Answer::Withdrawn(withdraw_batch(&self.settings, id).await),
-            Attempt::Message(_) => {
+            AttemptSubject::Batch => StepResult::Withdrawn(withdraw_batch(&self.settings, id).await),
+            AttemptSubject::Message(_) => {
                 withdraw(&self.settings, id, &self.stop).await;
-                Answer::Withdrawn(true)
+                StepResult::Withdrawn(true)
             }
         }
     }
 
-    async fn transaction(&self, mut plan: Plan, machine: &StateMachine) -> Answer {
+    async fn run_transaction(&self, mut plan: Plan, machine: &StateMachine) -> StepResult {
         let settings = &self.settings;
         let batch = Arc::new(Batch {
-            entries: Arc::clone(&self.entries),
+            messages: Arc::clone(&self.messages),
             failed: machine.failed().clone(),
             first_attempt: machine.first_attempt(),
             running: AtomicUsize::new(0),
             starts: self.starts.clone(),
             spans: TransactionSpans::new(),
         });
-        match calls::make(settings, &batch, &plan, machine.head_waits(), &self.stop).await {
-            CallsEnded::Ready(range) => plan.range = range,
-            CallsEnded::Failed { index, fault, unavailable } => {
+        match make_calls(settings, &batch, &plan, machine.head_waits(), &self.stop).await {
+            CallsOutcome::Ready(range) => plan.range = range,
+            CallsOutcome::Failed { index, fault, unavailable } => {
                 self.unavailable_beside.store(unavailable, Ordering::Relaxed);
-                return Answer::Failed { index, fault };
+                return StepResult::Failed { index, fault };
             }
-            CallsEnded::Store(error) => return self.store_failed(error, plan.range.start, None),
+            CallsOutcome::Store(error) => return self.store_failed(error, plan.range.start, None),
         }
         let range = plan.range.clone();
-        let attempted = attempt(settings, &batch, plan).await;
-        if !matches!(attempted, Attempted::Committed { .. }) {
+        let outcome = run_transaction(settings, &batch, plan).await;
+        if !matches!(outcome, TransactionOutcome::Committed { .. }) {
             settings.stats.add(&ConsumerStats { rolled_back: 1, ..ConsumerStats::default() });
             Span::current().record("otel.status_code", "error");
         }
-        match attempted {
-            Attempted::Committed { through, stats, failures, mut outcomes, took } => {
+        match outcome {
+            TransactionOutcome::Committed { through, stats, failures, mut outcomes, took } => {
                 if stats.set_aside + stats.dead + stats.parked > 0 {
                     batch.ask_again();
                 }
                 if through > range.start {
                     crash::point("consumer.committed");
                 }
-                self.show(&batch, range.start..through, &stats);
+                self.record_committed(&batch, range.start..through, &stats);
                 outcomes.sort_by_key(|(index, _)| *index);
                 for (index, outcome) in &outcomes {
                     settings.observers.see(&settings.name, batch.received(*index), outcome);
                 }
                 failures.into_iter().for_each(|kind| settings.stats.failed(kind));
                 settings.stats.add(&stats);
-                Answer::Committed { through, done: stats, took }
+                StepResult::Committed { through, done: stats, took }
             }
-            Attempted::Full { index, failure } => Answer::Full { index, failure },
-            Attempted::Failed { index, fault } => {
+            TransactionOutcome::Full { index, failure } => StepResult::Full { index, failure },
+            TransactionOutcome::Failed { index, fault } => {
                 if let Fault::Message(_) = fault {
                     // The next run of the message begins anew with its call.
-                    batch.entries[index].call.set(CallState::Unknown);
+                    batch.messages[index].call.set(CallState::Unknown);
                     batch.ask_again();
                 }
-                Answer::Failed { index, fault }
+                StepResult::Failed { index, fault }
             }
-            Attempted::Store { error, handlers_ran } => {
+            TransactionOutcome::Store { error, handlers_ran } => {
                 // Only a handler can be blamed: without one, the store itself has failed.
                 let has_handler = range.clone().any(|index| machine.is_handled(index));
                 let blamed = (handlers_ran && has_handler).then(|| batch.running.load(Ordering::Relaxed));
@@ -190,8 +193,8 @@ impl<S: Inbox> BatchRun<S> {
         }
     }
 
-    /// Logs what a committed transaction has set aside, and counts what it has passed over.
-    fn show(&self, batch: &Batch<S>, committed: Range<usize>, stats: &ConsumerStats) {
+    /// Logs what a committed transaction has set aside, and counts the messages without a handler.
+    fn record_committed(&self, batch: &Batch<S>, committed: Range<usize>, stats: &ConsumerStats) {
         let settings = &self.settings;
         if stats.set_aside + stats.dead > 0 {
             crash::point("set_aside.committed");
@@ -206,50 +209,62 @@ impl<S: Inbox> BatchRun<S> {
         }
     }
 
-    /// Maps an error of the store to an answer. `blamed` is the message whose handler started last.
-    fn store_failed(&self, error: Error, start: usize, blamed: Option<usize>) -> Answer {
+    /// Maps an error of the store to the result of a step. `blamed` is the message whose handler started last.
+    fn store_failed(&self, error: Error, start: usize, blamed: Option<usize>) -> StepResult {
         if error.kind() == ErrorKind::Fenced {
-            return Answer::Ended(After::Fenced);
+            return StepResult::LaneStops(RunEnd::Fenced);
         }
         let (index, fault) = match (store_fault(&error), blamed) {
             (Some(Fault::TransactionTimeout(failure)), None) => (start, Fault::Conflict(failure.error)),
             (Some(fault @ Fault::TransactionTimeout(_)), Some(running)) => (running, fault),
-            (None, _) | (Some(Fault::Blame(_)), None) => return Answer::Ended(After::Fatal(error)),
+            (None, _) | (Some(Fault::Blame(_)), None) => return StepResult::LaneStops(RunEnd::Fatal(error)),
             (Some(fault), _) => (start, fault),
         };
-        Answer::Failed { index, fault }
+        StepResult::Failed { index, fault }
     }
 
-    fn ended(self, mut receipts: Vec<Receipt>, report: Report) -> Ended<S> {
-        let Report { lane: state, finished, failed, after, wait, done, mut failed_runs, due_in } = report;
-        if let (After::Pause(pause), wait) = (&after, wait.unwrap_or_default()) {
+    fn into_outcome(self, mut receipts: Vec<Receipt>, report: Report) -> BatchOutcome<S> {
+        let Report { lane: state, finished, failed, end, wait, done, mut failed_runs, due_in } = report;
+        if let (RunEnd::Pause(pause), wait) = (&end, wait.unwrap_or_default()) {
             self.log_pause(pause, wait);
         }
-        let rest = receipts.split_off(finished).into_iter().zip(finished..);
-        let rest = rest.map(|(receipt, index)| Item { receipt, entry: self.unfinished(index, &failed) });
-        let rest = rest.collect();
+        let unfinished = receipts.split_off(finished).into_iter().zip(finished..);
+        let unfinished = unfinished
+            .map(|(receipt, index)| QueuedMessage { receipt, prepared: self.for_next_run(index, &failed) });
+        let unfinished = unfinished.collect();
         let used = self.starts.count();
-        if let After::Pause(Pause::Unavailable(_)) = &after {
+        if let RunEnd::Pause(Pause::Unavailable(_)) = &end {
             let beside = self.unavailable_beside.load(Ordering::Relaxed);
             failed_runs.extend(std::iter::repeat_n(FailureKind::Unavailable, beside));
         }
         // Results of earlier calls say nothing of the service.
-        let outcome = Outcome { used, handled: done.handled > 0 && used > 0, failed: failed_runs };
+        let for_gates = Outcome { used, handled: done.handled > 0 && used > 0, failed: failed_runs };
         let span = Span::current();
         let failure = self.failure.into_inner();
-        Ended { state, finished: receipts, rest, after, wait, outcome, done, failure, due_in, span }
+        BatchOutcome {
+            state,
+            finished: receipts,
+            unfinished,
+            end,
+            wait,
+            for_gates,
+            done,
+            failure,
+            due_in,
+            span,
+        }
     }
 
     /// Returns a message for the next run. Without retries, a message whose attempts are used up and that waits for its
     /// dead-letter publication does not run again.
-    fn unfinished(&self, index: usize, failed: &BTreeMap<usize, Failure>) -> Arc<Entry<S>> {
-        let (entry, rules) = (&self.entries[index], &self.settings.rules);
-        entry.call.rest();
+    fn for_next_run(&self, index: usize, failed: &BTreeMap<usize, Failure>) -> Arc<PreparedMessage<S>> {
+        let (prepared, rules) = (&self.messages[index], &self.settings.rules);
+        prepared.call.forget_unless_made();
         match failed.get(&index) {
             Some(failure) if !rules.runs_again && rules.on_failure != OnFailure::Block => {
-                entry.set_aside(failure.clone())
+                prepared.set_aside(failure.clone())
             }
-            _ => Arc::clone(entry),
+            _ => Arc::clone(prepared),
         }
     }
 
@@ -266,7 +281,7 @@ impl<S: Inbox> BatchRun<S> {
                 "a process may have ended in the first batch of this lane: its messages run one by one now"
             ),
             Pause::Watch { index, given, .. } if given.is_zero() => tracing::warn!(
-                consumer, message_id = %self.entries[*index].received.id, at_most = ?rules.longest_run(),
+                consumer, message_id = %self.messages[*index].received.id, at_most = ?rules.longest_run(),
                 "this message may have ended its process each of the last times: its lane waits for other members"
             ),
             Pause::Watch { .. } => {}
@@ -282,7 +297,7 @@ impl<S: Inbox> BatchRun<S> {
                 }
             }
             Pause::Full { index, is_first, .. } => {
-                let message_id = &self.entries[*index].received.id;
+                let message_id = &self.messages[*index].received.id;
                 let ParkingLimits { per_key, in_all } = self.settings.limits;
                 if *is_first {
                     tracing::error!(
@@ -298,9 +313,13 @@ impl<S: Inbox> BatchRun<S> {
 }
 
 /// Sets messages older than the dedup window aside instead of handling them.
-fn judged<S: Inbox>(settings: &Settings<S>, entry: Arc<Entry<S>>, now: Timestamp) -> Arc<Entry<S>> {
-    match settings.window.outside(&entry.received.message, now).filter(|_| entry.is_handled()) {
-        Some(failure) => entry.set_aside(failure),
-        None => entry,
+fn set_aside_if_too_old<S: Inbox>(
+    settings: &Settings<S>,
+    prepared: Arc<PreparedMessage<S>>,
+    now: Timestamp,
+) -> Arc<PreparedMessage<S>> {
+    match settings.window.outside(&prepared.received.message, now).filter(|_| prepared.is_handled()) {
+        Some(failure) => prepared.set_aside(failure),
+        None => prepared,
     }
 }

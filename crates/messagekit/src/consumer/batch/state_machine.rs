@@ -12,10 +12,10 @@ use tokio::time::Instant;
 
 use super::bisection::Bisection;
 use super::report::Report;
-use super::steps::{Answer, Attempt, Plan, Runs, Step};
+use super::steps::{AllowedHandlers, AttemptSubject, Plan, Step, StepResult};
 use crate::consumer::ConsumerStats;
 use crate::consumer::fault::Fault;
-use crate::consumer::lane::{After, Judgement, LaneState, Mode, Pause, poison_message};
+use crate::consumer::lane::{Judgement, LaneState, Mode, Pause, RunEnd, poison_message};
 use crate::consumer::settings::Rules;
 use crate::store::{Failure, FailureKind, Next};
 
@@ -30,7 +30,7 @@ pub(super) struct StateMachine {
     failed: BTreeMap<usize, Failure>,
     plan: Option<Plan>,
     /// The in-flight attempt that exists, or may exist.
-    attempt: Option<Attempt>,
+    attempt: Option<AttemptSubject>,
     /// The next message with a handler is presumed fresh: it needs an attempt.
     is_fresh: bool,
     /// The message with too many crashes.
@@ -39,7 +39,7 @@ pub(super) struct StateMachine {
     slow: Option<usize>,
     started: Instant,
     done: ConsumerStats,
-    after: After,
+    end: RunEnd,
     /// The kinds of the failed runs behind the last handled message, in order.
     failed_runs: Vec<FailureKind>,
     due_in: Vec<Duration>,
@@ -61,7 +61,7 @@ impl StateMachine {
             slow: None,
             started: now,
             done: ConsumerStats::default(),
-            after: After::Continue,
+            end: RunEnd::Continue,
             failed_runs: Vec::new(),
             due_in: Vec::new(),
         }
@@ -106,12 +106,12 @@ impl StateMachine {
         };
         match self.lane.guard.mode() {
             Mode::Batch if self.attempt.is_none() && self.handled.contains(&true) => {
-                self.begin(Attempt::Batch)
+                self.begin(AttemptSubject::Batch)
             }
             Mode::OneByOne => self.next_by_itself(now, range),
             Mode::Batch | Mode::Off => {
                 let range = self.lane.fits.shortened(range);
-                self.run(Plan { range, runs: Runs::All, clears: None })
+                self.run_transaction(Plan { range, handlers: AllowedHandlers::All, clears: None })
             }
         }
     }
@@ -119,54 +119,62 @@ impl StateMachine {
     /// One message at a time: skips finished ones, records an attempt of the first fresh one, and runs it.
     fn next_by_itself(&mut self, now: Instant, range: Range<usize>) -> Step {
         let attempted = match self.attempt {
-            Some(Attempt::Message(index)) => Some(index),
+            Some(AttemptSubject::Message(index)) => Some(index),
             _ => None,
         };
         let Some(next) = range.clone().find(|index| self.is_fresh && self.handled[*index]) else {
-            return self.run(Plan { range, runs: Runs::Nothing, clears: attempted });
+            return self.run_transaction(Plan {
+                range,
+                handlers: AllowedHandlers::Nothing,
+                clears: attempted,
+            });
         };
         if attempted == Some(next) {
             let range = range.start..next + 1;
-            return self.run(Plan { range, runs: Runs::Only(next), clears: attempted });
+            return self.run_transaction(Plan {
+                range,
+                handlers: AllowedHandlers::Only(next),
+                clears: attempted,
+            });
         }
         // No other lane runs meanwhile, so give them their turn.
         if self.done.batches > 0 && now.duration_since(self.started) >= self.rules.batch.time {
             self.stop();
             return self.next(now);
         }
-        self.begin(Attempt::Message(next))
+        self.begin(AttemptSubject::Message(next))
     }
 
-    fn begin(&mut self, attempt: Attempt) -> Step {
+    fn begin(&mut self, attempt: AttemptSubject) -> Step {
         // Recorded before the answer: if the answer is lost, the attempt may exist.
         self.attempt = Some(attempt);
         Step::Begin(attempt)
     }
 
-    fn run(&mut self, plan: Plan) -> Step {
+    fn run_transaction(&mut self, plan: Plan) -> Step {
         self.plan = Some(plan.clone());
-        Step::Run(plan)
+        Step::RunTransaction(plan)
     }
 
     /// Takes the result of the last step.
-    pub(super) fn answered(&mut self, now: Instant, answer: Answer) {
-        match answer {
-            Answer::Begun { others } => self.begun(now, others),
-            Answer::Committed { through, done, took } => self.committed(through, &done, took),
-            Answer::Failed { index, fault } => self.failed_by(now, index, fault),
-            Answer::Full { index, failure } => {
+    pub(super) fn take_result(&mut self, now: Instant, result: StepResult) {
+        match result {
+            StepResult::Begun { others } => self.begun(now, others),
+            StepResult::Committed { through, done, took } => self.committed(through, &done, took),
+            StepResult::Failed { index, fault } => self.take_fault(now, index, fault),
+            StepResult::Full { index, failure } => {
                 let is_first = index > 0 || self.lane.full == 0;
                 self.pause_before(index, Pause::Full { index, failure, is_first });
             }
-            Answer::Withdrawn(is_withdrawn) => {
-                if self.attempt == Some(Attempt::Batch) && is_withdrawn {
+            StepResult::Withdrawn(is_withdrawn) => {
+                if self.attempt == Some(AttemptSubject::Batch) && is_withdrawn {
                     self.lane.guard.finished(finished(&self.done));
                 }
                 self.attempt = None;
             }
-            Answer::Cleared => self.lane.guard.cleared(),
-            Answer::Ended(after) => {
-                self.after = after;
+            StepResult::Cleared => self.lane.guard.cleared(),
+            StepResult::LaneStops(end) => {
+                self.end = end;
                 self.stop();
             }
         }
@@ -174,13 +182,13 @@ impl StateMachine {
 
     fn begun(&mut self, now: Instant, others: u32) {
         match self.attempt {
-            Some(Attempt::Batch) if others > 0 => {
+            Some(AttemptSubject::Batch) if others > 0 => {
                 self.lane.guard.crash_found();
                 self.pause(Pause::CrashFound);
             }
-            Some(Attempt::Message(index)) => {
+            Some(AttemptSubject::Message(index)) => {
                 match self.lane.guard.judge(others, now, self.rules.longest_run()) {
-                    Judgement::Run => {}
+                    Judgement::MayRun => {}
                     Judgement::Wait { wait, given } => self.pause(Pause::Watch { index, wait, given }),
                     Judgement::Dead => {
                         self.poison = Some(index);
@@ -188,12 +196,12 @@ impl StateMachine {
                     }
                 }
             }
-            Some(Attempt::Batch) | None => {}
+            Some(AttemptSubject::Batch) | None => {}
         }
     }
 
     fn committed(&mut self, through: usize, done: &ConsumerStats, took: Duration) {
-        let Some(Plan { range, runs, .. }) = self.plan.take() else { return };
+        let Some(Plan { range, handlers, .. }) = self.plan.take() else { return };
         self.bisection.committed(through);
         let later = self.failed.split_off(&through);
         if done.handled > 0 {
@@ -206,13 +214,13 @@ impl StateMachine {
         if through > range.start {
             lane.finished_something();
         }
-        if runs == Runs::All {
+        if handlers == AllowedHandlers::All {
             lane.fits.learn(&range, through, took, self.rules.batch.time);
             return;
         }
         self.is_fresh = through < range.end || done.handled > 0;
         lane.guard.finished(finished(done));
-        if let Some(Attempt::Message(index)) = self.attempt
+        if let Some(AttemptSubject::Message(index)) = self.attempt
             && index < through
         {
             self.attempt = None;
@@ -222,7 +230,7 @@ impl StateMachine {
         }
     }
 
-    fn failed_by(&mut self, now: Instant, index: usize, fault: Fault) {
+    fn take_fault(&mut self, now: Instant, index: usize, fault: Fault) {
         match fault {
             Fault::Message(failure) => self.message_failed(index, failure),
             // A pause of the machine costs no message an attempt: only a message that is also slow by itself is the culprit.
@@ -283,19 +291,19 @@ impl StateMachine {
     }
 
     fn pause_before(&mut self, index: usize, pause: Pause) {
-        self.after = After::Pause(pause);
+        self.end = RunEnd::Pause(pause);
         self.bisection.stop_before(index);
     }
 
     /// Ends the run, after [`Step::Stop`].
     pub(super) fn report(mut self) -> Report {
-        let wait = self.lane.rest(&self.rules, &self.after);
-        self.failed_runs.extend(self.after.failed_run());
+        let wait = self.lane.end_run(&self.rules, &self.end);
+        self.failed_runs.extend(self.end.failed_run());
         Report {
             lane: self.lane,
             finished: self.bisection.finished(),
             failed: self.failed,
-            after: self.after,
+            end: self.end,
             wait,
             done: self.done,
             failed_runs: self.failed_runs,

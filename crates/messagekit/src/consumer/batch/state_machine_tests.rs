@@ -248,7 +248,7 @@ impl<'a> World<'a> {
 
     /// A run that finished nothing and does not wait was stopped, or found a crash.
     fn has_reason(&self, report: &Report) -> bool {
-        matches!(report.after, After::Continue | After::Pause(Pause::CrashFound))
+        matches!(report.end, RunEnd::Continue | RunEnd::Pause(Pause::CrashFound))
     }
 
     fn run(&mut self, lane: LaneState, batch: &[usize]) -> Result<Report, String> {
@@ -259,7 +259,7 @@ impl<'a> World<'a> {
                 machine.stop();
             }
             self.now += Duration::from_millis(1);
-            let answer = match machine.next(self.now) {
+            let result = match machine.next(self.now) {
                 Step::Stop => {
                     ensure!(!self.batch_attempt && self.message_attempt.is_none(), "an attempt stays");
                     return Ok(machine.report());
@@ -269,31 +269,31 @@ impl<'a> World<'a> {
                     if !self.is(|mutant| matches!(mutant, Mutant::LeavesItsAttempt)) {
                         (self.batch_attempt, self.message_attempt) = (false, None);
                     }
-                    Answer::Withdrawn(true)
+                    StepResult::Withdrawn(true)
                 }
                 Step::Clear => {
                     self.crash_is_known = false;
-                    Answer::Cleared
+                    StepResult::Cleared
                 }
-                Step::Run(plan) => self.transaction(&machine, plan, batch)?,
+                Step::RunTransaction(plan) => self.transaction(&machine, plan, batch)?,
             };
-            machine.answered(self.now, answer);
+            machine.take_result(self.now, result);
         }
         Err("a batch run does not end".to_owned())
     }
 
-    fn begin(&mut self, attempt: Attempt, batch: &[usize]) -> Answer {
+    fn begin(&mut self, attempt: AttemptSubject, batch: &[usize]) -> StepResult {
         let others = match attempt {
-            Attempt::Batch => {
+            AttemptSubject::Batch => {
                 self.batch_attempt = true;
                 u32::from(self.crash_is_known)
             }
-            Attempt::Message(index) => {
+            AttemptSubject::Message(index) => {
                 self.message_attempt = Some(batch[index]);
                 if self.case.messages[batch[index]].1 == Kind::Poison { 5 } else { 0 }
             }
         };
-        Answer::Begun { others }
+        StepResult::Begun { others }
     }
 
     fn transaction(
@@ -301,9 +301,9 @@ impl<'a> World<'a> {
         machine: &StateMachine,
         mut plan: Plan,
         batch: &[usize],
-    ) -> Result<Answer, String> {
+    ) -> Result<StepResult, String> {
         if self.is(|mutant| matches!(mutant, Mutant::RunsABatchBehindACrash)) {
-            plan.runs = Runs::All;
+            plan.handlers = AllowedHandlers::All;
         }
         let weather = self.weather.pop_front().unwrap_or(Weather::Fine);
         let (mut written, mut blocked) = (Vec::new(), self.blocked.clone());
@@ -329,20 +329,20 @@ impl<'a> World<'a> {
                 continue;
             }
             let time_is_up = weather == Weather::Slow && done.handled > 0;
-            if time_is_up || !plan.runs.may_run(index) {
+            if time_is_up || !plan.handlers.may_run(index) {
                 through = index;
                 break;
             }
             self.check_run(machine, &plan, index, message)?;
             if let Some(fault) = self.handle(index, message, &mut is_aborted) {
-                return Ok(Answer::Failed { index, fault });
+                return Ok(StepResult::Failed { index, fault });
             }
             written.push((message, Outcome::Applied));
             done.handled += 1;
         }
         if is_aborted {
             let failure = Failure::retryable(FailureKind::Transaction, "over");
-            return Ok(Answer::Failed { index: plan.range.start, fault: Fault::Blame(failure) });
+            return Ok(StepResult::Failed { index: plan.range.start, fault: Fault::Blame(failure) });
         }
         let range = plan.range.start..through;
         if weather != Weather::Outage && weather != Weather::Conflict {
@@ -357,7 +357,7 @@ impl<'a> World<'a> {
         if matches!(weather, Weather::Outage | Weather::Unknown) {
             self.said = None;
         }
-        Ok(answer_in(weather, range, done))
+        Ok(result_in(weather, range, done))
     }
 
     /// Returns whether the claim of a message prevents its run.
@@ -403,7 +403,7 @@ impl<'a> World<'a> {
             Mode::Batch => ensure!(self.batch_attempt, "{message} runs without the attempt of its batch"),
             Mode::OneByOne => {
                 ensure!(self.message_attempt == Some(message), "{message} runs without an attempt");
-                ensure!(plan.runs == Runs::Only(index), "others run beside {message}");
+                ensure!(plan.handlers == AllowedHandlers::Only(index), "others run beside {message}");
             }
             Mode::Off => {}
         }
@@ -446,12 +446,12 @@ impl<'a> World<'a> {
     }
 }
 
-fn answer_in(weather: Weather, range: Range<usize>, done: ConsumerStats) -> Answer {
+fn result_in(weather: Weather, range: Range<usize>, done: ConsumerStats) -> StepResult {
     let (index, away) = (range.start, "away".to_owned());
     match weather {
-        Weather::Outage | Weather::Unknown => Answer::Failed { index, fault: Fault::Outage(away) },
-        Weather::Conflict => Answer::Failed { index, fault: Fault::Conflict(away) },
-        _ => Answer::Committed { through: range.end, done, took: Duration::from_millis(1) },
+        Weather::Outage | Weather::Unknown => StepResult::Failed { index, fault: Fault::Outage(away) },
+        Weather::Conflict => StepResult::Failed { index, fault: Fault::Conflict(away) },
+        _ => StepResult::Committed { through: range.end, done, took: Duration::from_millis(1) },
     }
 }
 

@@ -1,22 +1,22 @@
-//! The steps of the state machine and the answers of its driver.
+//! The steps of the state machine, and the results that its driver returns.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use crate::consumer::ConsumerStats;
 use crate::consumer::fault::Fault;
-use crate::consumer::lane::After;
+use crate::consumer::lane::RunEnd;
 use crate::store::Failure;
 
 /// The next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Record an in-flight attempt. Answered by [`Answer::Begun`].
-    Begin(Attempt),
+    /// Record an in-flight attempt. Its result is [`StepResult::Begun`].
+    Begin(AttemptSubject),
     /// Claim and run messages in one transaction.
-    Run(Plan),
+    RunTransaction(Plan),
     /// Withdraw the in-flight attempt.
-    Withdraw(Attempt),
+    Withdraw(AttemptSubject),
     /// Clear the attempts of the lane's batches.
     Clear,
     /// End the batch run.
@@ -25,7 +25,7 @@ pub(super) enum Step {
 
 /// The subject of an in-flight attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Attempt {
+pub(super) enum AttemptSubject {
     Batch,
     Message(usize),
 }
@@ -34,20 +34,20 @@ pub(super) enum Attempt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) range: Range<usize>,
-    pub(super) runs: Runs,
+    pub(super) handlers: AllowedHandlers,
     /// The message whose attempts are cleared when the transaction finishes it.
     pub(super) clears: Option<usize>,
 }
 
 /// The handlers that a transaction may run. It ends before the first fresh message with another handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Runs {
+pub(super) enum AllowedHandlers {
     All,
     Only(usize),
     Nothing,
 }
 
-impl Runs {
+impl AllowedHandlers {
     pub(super) fn may_run(self, index: usize) -> bool {
         match self {
             Self::All => true,
@@ -59,7 +59,7 @@ impl Runs {
 
 /// The result of a step.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum StepResult {
     /// The attempt is recorded beside this many of other runs.
     Begun {
         others: u32,
@@ -84,5 +84,5 @@ pub(super) enum Answer {
     Withdrawn(bool),
     Cleared,
     /// The lane cannot continue.
-    Ended(After),
+    LaneStops(RunEnd),
 }

@@ -10,9 +10,9 @@ use tracing::{Instrument, Span};
 
 use super::messages::{Batch, Duty};
 use super::steps::Plan;
-use crate::consumer::fault::{Fault, handle, store_word};
+use crate::consumer::fault::{Fault, handle, store_error_name};
 use crate::consumer::handler_run::Run;
-use crate::consumer::lane::{Entry, key_lane_of};
+use crate::consumer::lane::{PreparedMessage, key_lane_of};
 use crate::consumer::settings::Settings;
 use crate::consumer::{ConsumerStats, Delivered};
 use crate::handler::Erased;
@@ -23,7 +23,7 @@ use crate::store::{
 use crate::{Error, Meta, crash};
 
 /// The result of a transaction.
-pub(super) enum Attempted {
+pub(super) enum TransactionOutcome {
     /// The transaction was committed up to `through`, after the time `took` inside handlers.
     Committed {
         through: usize,
@@ -42,18 +42,18 @@ pub(super) enum Attempted {
 }
 
 /// Executes a plan.
-pub(super) async fn attempt<S: Inbox>(
+pub(super) async fn run_transaction<S: Inbox>(
     settings: &Arc<Settings<S>>,
     batch: &Arc<Batch<S>>,
     plan: Plan,
-) -> Attempted {
+) -> TransactionOutcome {
     let (shared, messages, index) = (Arc::clone(settings), Arc::clone(batch), plan.range.start);
     let span = Span::current();
     let work = settings.store.transact(Box::new(move |mut tx| {
         let applying = async move {
-            let end = match Applying::new(&shared, &messages, plan).apply(&mut tx).await {
+            let end = match BatchTransaction::new(&shared, &messages, plan).apply(&mut tx).await {
                 Ok(end) => end,
-                Err(attempted) => End::Rollback(attempted),
+                Err(outcome) => End::Rollback(outcome),
             };
             if let End::Commit(_) = end {
                 messages.spans.commit_begins();
@@ -64,36 +64,36 @@ pub(super) async fn attempt<S: Inbox>(
         Box::pin(applying.instrument(span))
     }));
     let Some(ended) = settings.unless_cut_off(work).await else {
-        return Attempted::Failed { index, fault: Fault::CutOff };
+        return TransactionOutcome::Failed { index, fault: Fault::CutOff };
     };
     if let Err(TransactError::Unknown(_)) = ended {
         batch.spans.unknown();
     }
-    let attempted = match ended {
-        Ok(attempted) => attempted,
-        Err(TransactError::Begin(error)) => Attempted::Store { error, handlers_ran: false },
+    let outcome = match ended {
+        Ok(outcome) => outcome,
+        Err(TransactError::Begin(error)) => TransactionOutcome::Store { error, handlers_ran: false },
         Err(TransactError::Commit(error) | TransactError::Unknown(error)) => {
-            Attempted::Store { error, handlers_ran: true }
+            TransactionOutcome::Store { error, handlers_ran: true }
         }
     };
-    attempted.end(&batch.spans);
-    attempted
+    outcome.end_spans(&batch.spans);
+    outcome
 }
 
-impl Attempted {
+impl TransactionOutcome {
     /// Ends the spans of the transaction with its outcome.
-    fn end(&self, spans: &TransactionSpans) {
+    fn end_spans(&self, spans: &TransactionSpans) {
         match self {
             Self::Committed { .. } => spans.committed(),
             Self::Failed { fault, .. } => spans.rolled_back(&fault.as_str()),
             Self::Full { .. } => spans.rolled_back(&"no_room"),
-            Self::Store { error, .. } => spans.rolled_back(&store_word(error)),
+            Self::Store { error, .. } => spans.rolled_back(&store_error_name(error)),
         }
     }
 }
 
 /// A transaction in progress.
-struct Applying<'a, S: Inbox> {
+struct BatchTransaction<'a, S: Inbox> {
     settings: &'a Settings<S>,
     batch: &'a Batch<S>,
     plan: Plan,
@@ -114,7 +114,7 @@ struct Applying<'a, S: Inbox> {
     started: Instant,
 }
 
-impl<'a, S: Inbox> Applying<'a, S> {
+impl<'a, S: Inbox> BatchTransaction<'a, S> {
     fn new(settings: &'a Settings<S>, batch: &'a Batch<S>, mut plan: Plan) -> Self {
         plan.range = batch.one_transaction(settings, plan.range);
         let through = plan.range.end;
@@ -138,19 +138,25 @@ impl<'a, S: Inbox> Applying<'a, S> {
         }
     }
 
-    async fn apply(mut self, tx: &mut S::Tx) -> Result<End<Attempted>, Attempted> {
+    async fn apply(mut self, tx: &mut S::Tx) -> Result<End<TransactionOutcome>, TransactionOutcome> {
         self.claim(tx).await?;
         self.started = Instant::now();
         let mut index = self.plan.range.start;
         while index < self.through {
-            index += self.message(tx, index).await?;
+            index += self.apply_message(tx, index).await?;
         }
         let took = self.started.elapsed();
         if self.through == self.plan.range.start {
             // The first message is fresh and may not run: the transaction only checked.
             let (through, stats) = (self.through, ConsumerStats::default());
             let (failures, outcomes) = Default::default();
-            return Ok(End::Rollback(Attempted::Committed { through, stats, failures, outcomes, took }));
+            return Ok(End::Rollback(TransactionOutcome::Committed {
+                through,
+                stats,
+                failures,
+                outcomes,
+                took,
+            }));
         }
         self.unclaim(tx).await?;
         self.park_behind(tx).await?;
@@ -159,10 +165,10 @@ impl<'a, S: Inbox> Applying<'a, S> {
         self.advance(tx).await?;
         crash::point("consumer.advanced");
         let Self { through, stats, failures, outcomes, .. } = self;
-        Ok(End::Commit(Attempted::Committed { through, stats, failures, outcomes, took }))
+        Ok(End::Commit(TransactionOutcome::Committed { through, stats, failures, outcomes, took }))
     }
 
-    async fn claim(&mut self, tx: &mut S::Tx) -> Result<(), Attempted> {
+    async fn claim(&mut self, tx: &mut S::Tx) -> Result<(), TransactionOutcome> {
         let (settings, batch) = (self.settings, self.batch);
         let is_claimed =
             |index: &usize| matches!(batch.duty(settings, *index), Duty::Handle(..) | Duty::Block(_));
@@ -170,7 +176,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
         self.requests = claimed.map(|index| settings.claim_of(batch.received(index))).collect();
         if !self.requests.is_empty() {
             let claims = settings.store.claim(tx, &settings.name, &self.requests).await;
-            self.claims = claims.map_err(|error| Attempted::Store { error, handlers_ran: false })?;
+            self.claims = claims.map_err(|error| TransactionOutcome::Store { error, handlers_ran: false })?;
         }
         crash::point("consumer.claimed");
         Ok(())
@@ -178,16 +184,16 @@ impl<'a, S: Inbox> Applying<'a, S> {
 
     /// Executes the duty of a message, and returns the number of messages that it covered. It may end the transaction before
     /// the message.
-    async fn message(&mut self, tx: &mut S::Tx, index: usize) -> Result<usize, Attempted> {
+    async fn apply_message(&mut self, tx: &mut S::Tx, index: usize) -> Result<usize, TransactionOutcome> {
         let batch = self.batch;
         match batch.duty(self.settings, index) {
             Duty::Block(failure) if self.claims[self.claimed] == Claim::Fresh => {
-                return Err(Attempted::Failed { index, fault: Fault::Message(failure.clone()) });
+                return Err(TransactionOutcome::Failed { index, fault: Fault::Message(failure.clone()) });
             }
             Duty::Block(_) => self.duplicate(index),
             Duty::Ignore => {
                 self.stats.ignored += 1;
-                self.became(index, || Delivered::Ignored);
+                self.record_outcome(index, || Delivered::Ignored);
             }
             Duty::SetAside(failure) => self.set_aside(tx, index, failure).await?,
             Duty::Handle(handler, meta) => match self.claims[self.claimed] {
@@ -205,11 +211,11 @@ impl<'a, S: Inbox> Applying<'a, S> {
     fn duplicate(&mut self, index: usize) {
         self.claimed += 1;
         self.stats.duplicates += 1;
-        self.became(index, || Delivered::Duplicate);
+        self.record_outcome(index, || Delivered::Duplicate);
     }
 
     /// Notes what becomes of a message with the commit.
-    fn became(&mut self, index: usize, outcome: impl FnOnce() -> Delivered) {
+    fn record_outcome(&mut self, index: usize, outcome: impl FnOnce() -> Delivered) {
         if !self.settings.observers.is_empty() {
             self.outcomes.push((index, outcome()));
         }
@@ -222,23 +228,23 @@ impl<'a, S: Inbox> Applying<'a, S> {
         index: usize,
         handler: &Arc<dyn Erased<S>>,
         meta: &Meta,
-    ) -> Result<usize, Attempted> {
-        let (batch, runs) = (self.batch, self.plan.runs);
+    ) -> Result<usize, TransactionOutcome> {
+        let (batch, handlers) = (self.batch, self.plan.handlers);
         let time_is_up = self.stats.handled > 0 && self.started.elapsed() >= self.settings.rules.batch.time;
-        let called = batch.entries[index].call.made();
+        let called = batch.messages[index].call.made();
         // Its marker stood when calls were made, and is gone.
         let has_no_call = handler.first_phase().is_some() && called.is_none();
         if has_no_call {
-            batch.entries[index].call.ask_again();
+            batch.messages[index].call.ask_again();
         }
-        if time_is_up || has_no_call || !runs.may_run(index) {
+        if time_is_up || has_no_call || !handlers.may_run(index) {
             self.through = index;
             return Ok(0);
         }
         let behind: Vec<Run<'_>> = match handler.takes_several() {
             true => (index + 1..self.plan.range.end)
                 .zip(&self.claims[self.claimed + 1..])
-                .take_while(|(index, claim)| **claim == Claim::Fresh && runs.may_run(*index))
+                .take_while(|(index, claim)| **claim == Claim::Fresh && handlers.may_run(*index))
                 .map_while(|(index, _)| batch.run_by(index, handler))
                 .collect(),
             false => Vec::new(),
@@ -249,17 +255,22 @@ impl<'a, S: Inbox> Applying<'a, S> {
         if let Err((at, fault)) =
             handle(self.settings, (&batch.starts, &batch.spans), tx, handler, first, &behind).await
         {
-            return Err(Attempted::Failed { index: index + at, fault });
+            return Err(TransactionOutcome::Failed { index: index + at, fault });
         }
         crash::point("consumer.handled");
         let taken = 1 + behind.len();
         self.claimed += taken;
         self.stats.handled += taken as u64;
-        (index..index + taken).for_each(|index| self.became(index, || Delivered::Handled));
+        (index..index + taken).for_each(|index| self.record_outcome(index, || Delivered::Handled));
         Ok(taken)
     }
 
-    async fn set_aside(&mut self, tx: &mut S::Tx, index: usize, failure: &Failure) -> Result<(), Attempted> {
+    async fn set_aside(
+        &mut self,
+        tx: &mut S::Tx,
+        index: usize,
+        failure: &Failure,
+    ) -> Result<(), TransactionOutcome> {
         let (settings, received) = (self.settings, self.batch.received(index));
         if settings.parks(received, failure) {
             // It is the last of its range, and is parked after the messages behind earlier ones.
@@ -275,7 +286,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
 
     /// Claims that did not run must leave the transaction. Otherwise they would commit as done, or as held without a failed
     /// message.
-    async fn unclaim(&mut self, tx: &mut S::Tx) -> Result<(), Attempted> {
+    async fn unclaim(&mut self, tx: &mut S::Tx) -> Result<(), TransactionOutcome> {
         let unused = std::iter::zip(self.requests.drain(..), &self.claims).skip(self.claimed);
         let unused: Vec<ClaimRequest> = unused
             .filter_map(|(request, claim)| {
@@ -289,7 +300,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
         unclaimed.map_err(after_handlers)
     }
 
-    async fn park_behind(&mut self, tx: &mut S::Tx) -> Result<(), Attempted> {
+    async fn park_behind(&mut self, tx: &mut S::Tx) -> Result<(), TransactionOutcome> {
         if self.behind.is_empty() {
             return Ok(());
         }
@@ -299,17 +310,17 @@ impl<'a, S: Inbox> Applying<'a, S> {
             settings.store.failed_messages().park_behind(tx, &settings.name, &parked, settings.limits).await;
         let fitting = fitting.map_err(|error| self.broken(error))?;
         if let Some(index) = self.behind.get(fitting) {
-            return Err(Attempted::Full { index: *index, failure: None });
+            return Err(TransactionOutcome::Full { index: *index, failure: None });
         }
         self.stats.parked += parked.len() as u64;
         for index in std::mem::take(&mut self.behind) {
-            self.became(index, || Delivered::Parked);
+            self.record_outcome(index, || Delivered::Parked);
         }
         crash::point("set_aside.written");
         Ok(())
     }
 
-    async fn park_culprit(&mut self, tx: &mut S::Tx) -> Result<(), Attempted> {
+    async fn park_culprit(&mut self, tx: &mut S::Tx) -> Result<(), TransactionOutcome> {
         let (settings, batch) = (self.settings, self.batch);
         let culprit = self.parks.and_then(|index| Some((index, batch.failure(index)?)));
         let Some((index, failure)) = culprit else { return Ok(()) };
@@ -322,7 +333,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
         );
         match parked.await.map_err(|error| self.broken(error))? {
             SetAsideOutcome::Full => {
-                return Err(Attempted::Full { index, failure: Some(failure.clone()) });
+                return Err(TransactionOutcome::Full { index, failure: Some(failure.clone()) });
             }
             outcome => self.count(index, outcome, failure),
         }
@@ -330,15 +341,15 @@ impl<'a, S: Inbox> Applying<'a, S> {
         Ok(())
     }
 
-    async fn clear_attempts(&self, tx: &mut S::Tx) -> Result<(), Attempted> {
+    async fn clear_attempts(&self, tx: &mut S::Tx) -> Result<(), TransactionOutcome> {
         let finished = self.plan.range.start..self.through;
         let Some(index) = self.plan.clears.filter(|index| finished.contains(index)) else { return Ok(()) };
         let (settings, id) = (self.settings, &self.batch.received(index).id);
         settings.store.attempts().clear_attempts(tx, &settings.name, id).await.map_err(after_handlers)
     }
 
-    async fn advance(&self, tx: &mut S::Tx) -> Result<(), Attempted> {
-        let finished = &self.batch.entries[self.plan.range.start..self.through];
+    async fn advance(&self, tx: &mut S::Tx) -> Result<(), TransactionOutcome> {
+        let finished = &self.batch.messages[self.plan.range.start..self.through];
         let mut positions = positions(finished, self.settings.key_lanes);
         if positions.is_empty() {
             return Ok(());
@@ -346,7 +357,7 @@ impl<'a, S: Inbox> Applying<'a, S> {
         let Settings { store, name, frontiers, .. } = self.settings;
         if let Some(frontiers) = frontiers {
             frontiers.priming.add_own(&mut positions);
-            if let Some(priming) = frontiers.reached(finished.iter().map(|entry| &entry.received)) {
+            if let Some(priming) = frontiers.reached(finished.iter().map(|prepared| &prepared.received)) {
                 store.primings().write_priming(tx, name, priming).await.map_err(after_handlers)?;
             }
         }
@@ -356,9 +367,9 @@ impl<'a, S: Inbox> Applying<'a, S> {
     fn count(&mut self, index: usize, outcome: SetAsideOutcome, failure: &Failure) {
         if outcome == SetAsideOutcome::SetAside {
             self.failures.push(failure.kind);
-            self.became(index, || Delivered::Failed(failure.clone()));
+            self.record_outcome(index, || Delivered::Failed(failure.clone()));
         } else {
-            self.became(index, || Delivered::Duplicate);
+            self.record_outcome(index, || Delivered::Duplicate);
         }
         match outcome {
             SetAsideOutcome::SetAside if failure.next == Next::Dead => self.stats.dead += 1,
@@ -367,19 +378,22 @@ impl<'a, S: Inbox> Applying<'a, S> {
         }
     }
 
-    fn broken(&self, error: Error) -> Attempted {
-        Attempted::Store { error, handlers_ran: self.stats.handled > 0 }
+    fn broken(&self, error: Error) -> TransactionOutcome {
+        TransactionOutcome::Store { error, handlers_ran: self.stats.handled > 0 }
     }
 }
 
-fn after_handlers(error: Error) -> Attempted {
-    Attempted::Store { error, handlers_ran: true }
+fn after_handlers(error: Error) -> TransactionOutcome {
+    TransactionOutcome::Store { error, handlers_ran: true }
 }
 
 /// Returns the position behind the last message of each partition.
-fn positions<S: store::Store>(entries: &[Arc<Entry<S>>], key_lanes: NonZeroU32) -> Vec<NextOffset> {
+fn positions<S: store::Store>(
+    messages: &[Arc<PreparedMessage<S>>],
+    key_lanes: NonZeroU32,
+) -> Vec<NextOffset> {
     let mut positions: Vec<NextOffset> = Vec::new();
-    for received in entries.iter().map(|entry| &entry.received) {
+    for received in messages.iter().map(|prepared| &prepared.received) {
         let Some(position) = &received.position else { continue };
         let next = position.offset + 1;
         match positions

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use super::message::Item;
+use super::message::QueuedMessage;
 use super::state::LaneState;
 use crate::MessageId;
 use crate::consumer::settings::{WINDOW_BYTES, WINDOW_MESSAGES};
@@ -21,7 +21,7 @@ const CAUGHT_UP: Duration = Duration::from_secs(10);
 
 /// What must wait in a lane before its batch starts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::consumer) enum Least {
+pub(in crate::consumer) enum MinimumBatch {
     OneMessage,
     /// The source has more: a batch that is not whole would leave it to another transaction.
     WholeBatch,
@@ -35,7 +35,7 @@ pub(in crate::consumer) struct AssignedLane<S: Store> {
     pub(in crate::consumer) attempts: MessageId,
     /// Moves into each batch run and comes back whole.
     pub(in crate::consumer) state: LaneState,
-    queue: VecDeque<Item<S>>,
+    queue: VecDeque<QueuedMessage<S>>,
     bytes: usize,
     paused: bool,
     /// Ends the running batch between transactions.
@@ -48,8 +48,8 @@ pub(in crate::consumer) struct AssignedLane<S: Store> {
     pub(in crate::consumer) given_up: bool,
 }
 
-/// The request of the delivery window to the subscriber.
-pub(in crate::consumer) enum Window {
+/// What a lane asks of its subscriber, by the number and size of its waiting messages.
+pub(in crate::consumer) enum FlowControl {
     Pause,
     Resume,
     Keep,
@@ -72,36 +72,36 @@ impl<S: Store> AssignedLane<S> {
         }
     }
 
-    pub(in crate::consumer) fn push(&mut self, item: Item<S>) -> Window {
+    pub(in crate::consumer) fn push(&mut self, queued: QueuedMessage<S>) -> FlowControl {
         if self.quiet.take().is_some_and(|since| since.elapsed() >= CAUGHT_UP) {
             self.state.guard.all_finished();
         }
-        self.bytes += item.entry.received.message.size();
-        self.queue.push_back(item);
-        self.window()
+        self.bytes += queued.prepared.received.message.size();
+        self.queue.push_back(queued);
+        self.flow_control()
     }
 
     /// Puts back the messages that a batch run did not finish.
-    pub(in crate::consumer) fn put_back(&mut self, rest: Vec<Item<S>>) {
-        for item in rest.into_iter().rev() {
-            self.bytes += item.entry.received.message.size();
-            self.queue.push_front(item);
+    pub(in crate::consumer) fn put_back(&mut self, unfinished: Vec<QueuedMessage<S>>) {
+        for queued in unfinished.into_iter().rev() {
+            self.bytes += queued.prepared.received.message.size();
+            self.queue.push_front(queued);
         }
     }
 
     /// Takes the next batch: at most `granted` messages.
-    pub(in crate::consumer) fn take(&mut self, granted: u32) -> (Vec<Item<S>>, Window) {
+    pub(in crate::consumer) fn take(&mut self, granted: u32) -> (Vec<QueuedMessage<S>>, FlowControl) {
         let n = self.ready_messages().min(granted) as usize;
-        let batch: Vec<Item<S>> = self.queue.drain(..n).collect();
-        self.bytes -= batch.iter().map(|item| item.entry.received.message.size()).sum::<usize>();
-        (batch, self.window())
+        let batch: Vec<QueuedMessage<S>> = self.queue.drain(..n).collect();
+        self.bytes -= batch.iter().map(|queued| queued.prepared.received.message.size()).sum::<usize>();
+        (batch, self.flow_control())
     }
 
     /// Takes all receipts that are still queued.
     pub(in crate::consumer) fn give_up(&mut self) -> impl Iterator<Item = Receipt> {
         self.given_up = true;
         self.bytes = 0;
-        std::mem::take(&mut self.queue).into_iter().map(|item| item.receipt)
+        std::mem::take(&mut self.queue).into_iter().map(|queued| queued.receipt)
     }
 
     /// Returns whether no delivered message waits in the lane.
@@ -123,7 +123,7 @@ impl<S: Store> AssignedLane<S> {
         self.queue
             .iter()
             .take(self.ready_messages() as usize)
-            .map(|item| item.entry.received.message.size())
+            .map(|queued| queued.prepared.received.message.size())
             .sum()
     }
 
@@ -142,12 +142,12 @@ impl<S: Store> AssignedLane<S> {
     }
 
     /// Ends a batch run. If no message waits and none arrives for a while, the lane has delivered everything.
-    pub(in crate::consumer) fn rests(&mut self) {
+    pub(in crate::consumer) fn start_quiet_time(&mut self) {
         self.quiet = self.queue.is_empty().then(Instant::now);
     }
 
     /// Clears the quiet time: the lane is empty for another reason.
-    pub(in crate::consumer) fn is_not_quiet(&mut self) {
+    pub(in crate::consumer) fn reset_quiet_time(&mut self) {
         self.quiet = None;
     }
 
@@ -162,19 +162,19 @@ impl<S: Store> AssignedLane<S> {
     }
 
     /// Pauses full lanes and resumes them when they are half empty, so a lane does not alternate with each message.
-    fn window(&mut self) -> Window {
+    fn flow_control(&mut self) -> FlowControl {
         let full = self.queue.len() >= WINDOW_MESSAGES || self.bytes >= WINDOW_BYTES;
         let roomy = self.queue.len() <= WINDOW_MESSAGES / 2 && self.bytes <= WINDOW_BYTES / 2;
         match self.paused {
             false if full => {
                 self.paused = true;
-                Window::Pause
+                FlowControl::Pause
             }
             true if roomy => {
                 self.paused = false;
-                Window::Resume
+                FlowControl::Resume
             }
-            _ => Window::Keep,
+            _ => FlowControl::Keep,
         }
     }
 }

@@ -57,7 +57,7 @@ impl CallSlot {
     }
 
     /// Keeps a result, and forgets everything else: the message is handled later.
-    pub(in crate::consumer) fn rest(&self) {
+    pub(in crate::consumer) fn forget_unless_made(&self) {
         if self.made().is_none() {
             self.set(CallState::Unknown);
         }

@@ -53,7 +53,7 @@ pub(in crate::consumer) enum Mode {
 /// The decision on a message with attempts of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::consumer) enum Judgement {
-    Run,
+    MayRun,
     /// The other runs may be alive: withdraw, and check again after this time. They have had `given` so far.
     Wait {
         wait: Duration,
@@ -110,7 +110,7 @@ impl CrashGuard {
         longest_run: Duration,
     ) -> Judgement {
         if others < CRASHES {
-            return Judgement::Run;
+            return Judgement::MayRun;
         }
         let given = now.duration_since(*self.watched.get_or_insert(now));
         if given >= longest_run {
@@ -216,7 +216,7 @@ mod tests {
     fn five_attempts_are_crashes_after_the_time_of_a_run() {
         const RUN: Duration = Duration::from_secs(65);
         let (mut guard, start) = (CrashGuard::new("orders/3", 200), Instant::now());
-        assert_eq!(guard.judge(4, start, RUN), Judgement::Run);
+        assert_eq!(guard.judge(4, start, RUN), Judgement::MayRun);
         let waits = |judged| matches!(judged, Judgement::Wait { .. });
         assert!(waits(guard.judge(5, start, RUN)));
         assert!(waits(guard.judge(5, start + RUN - FIRST_LOOK, RUN)));

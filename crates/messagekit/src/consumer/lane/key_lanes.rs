@@ -34,13 +34,13 @@ pub(in crate::consumer) fn key_lane_of(
 pub(in crate::consumer) struct KeyLanes<Sub> {
     inner: Sub,
     count: NonZeroU32,
-    whole: BTreeMap<u32, Whole>,
+    source_lanes: BTreeMap<u32, SourceLane>,
     /// Events for the other key lanes of a lane that follow from one event of the source.
     queued: VecDeque<Incoming>,
 }
 
 /// A lane of the source.
-struct Whole {
+struct SourceLane {
     lane: Lane,
     /// The key lanes that are paused.
     paused: BTreeSet<u32>,
@@ -51,7 +51,7 @@ struct Whole {
     newest: u64,
 }
 
-impl Whole {
+impl SourceLane {
     fn new(lane: Lane) -> Self {
         Self { lane, paused: BTreeSet::new(), stretched: false, open: BTreeSet::new(), newest: 0 }
     }
@@ -67,7 +67,7 @@ impl Whole {
 
 impl<Sub: Subscriber> KeyLanes<Sub> {
     pub(in crate::consumer) fn new(inner: Sub, count: NonZeroU32) -> Self {
-        Self { inner, count, whole: BTreeMap::new(), queued: VecDeque::new() }
+        Self { inner, count, source_lanes: BTreeMap::new(), queued: VecDeque::new() }
     }
 
     fn key_lanes(&self, lane: Lane) -> impl Iterator<Item = Lane> + use<Sub> {
@@ -90,8 +90,8 @@ impl<Sub: Subscriber> KeyLanes<Sub> {
         (Lane { slot: lane.slot / count, ..lane }, lane.slot % count)
     }
 
-    fn whole(&mut self, lane: Lane) -> Option<&mut Whole> {
-        self.whole.get_mut(&lane.slot).filter(|whole| whole.lane == lane)
+    fn source_lane(&mut self, lane: Lane) -> Option<&mut SourceLane> {
+        self.source_lanes.get_mut(&lane.slot).filter(|source_lane| source_lane.lane == lane)
     }
 
     fn delivered(&mut self, delivery: Delivery) -> Incoming {
@@ -99,12 +99,12 @@ impl<Sub: Subscriber> KeyLanes<Sub> {
         let (lane, sequence) = (receipt.lane(), receipt.position());
         let key_lane = key_lane_of(&message, position.as_ref(), sequence, self.count);
         let mut stretches = false;
-        if let Some(whole) = self.whole(lane) {
-            whole.open.insert(sequence);
-            whole.newest = whole.newest.max(sequence);
-            if !whole.stretched && whole.ahead() > AHEAD {
-                stretches = !whole.is_held();
-                whole.stretched = true;
+        if let Some(source_lane) = self.source_lane(lane) {
+            source_lane.open.insert(sequence);
+            source_lane.newest = source_lane.newest.max(sequence);
+            if !source_lane.stretched && source_lane.ahead() > AHEAD {
+                stretches = !source_lane.is_held();
+                source_lane.stretched = true;
             }
         }
         if stretches {
@@ -115,22 +115,26 @@ impl<Sub: Subscriber> KeyLanes<Sub> {
     }
 
     /// Converts receipts of key lanes to receipts of their lanes, and removes them from the open ones.
-    fn closed(&mut self, receipts: &mut Vec<Receipt>) -> Vec<Receipt> {
+    fn close_receipts(&mut self, receipts: &mut Vec<Receipt>) -> Vec<Receipt> {
         let of_lane = |receipt: Receipt| {
             let (lane, _) = self.source_of(receipt.lane());
-            if let Some(whole) = self.whole(lane) {
-                whole.open.remove(&receipt.position());
+            if let Some(source_lane) = self.source_lane(lane) {
+                source_lane.open.remove(&receipt.position());
             }
             Receipt::new(lane, receipt.position())
         };
         std::mem::take(receipts).into_iter().map(of_lane).collect()
     }
 
-    fn relax(&mut self) {
-        for whole in self.whole.values_mut().filter(|whole| whole.stretched && whole.ahead() <= AHEAD / 2) {
-            whole.stretched = false;
-            if !whole.is_held() {
-                self.inner.resume(whole.lane);
+    fn resume_where_close(&mut self) {
+        for source_lane in self
+            .source_lanes
+            .values_mut()
+            .filter(|source_lane| source_lane.stretched && source_lane.ahead() <= AHEAD / 2)
+        {
+            source_lane.stretched = false;
+            if !source_lane.is_held() {
+                self.inner.resume(source_lane.lane);
             }
         }
     }
@@ -148,7 +152,7 @@ impl<Sub: Subscriber> Subscriber for KeyLanes<Sub> {
         match incoming {
             Incoming::Message(delivery) => return Poll::Ready(Some(Ok(self.delivered(delivery)))),
             Incoming::Assigned { lane, name } => {
-                self.whole.insert(lane.slot, Whole::new(lane));
+                self.source_lanes.insert(lane.slot, SourceLane::new(lane));
                 let key_lanes = self.key_lanes(lane).zip(self.names(&name));
                 self.queued.extend(key_lanes.map(|(lane, name)| Incoming::Assigned { lane, name }));
             }
@@ -163,8 +167,8 @@ impl<Sub: Subscriber> Subscriber for KeyLanes<Sub> {
             }
             Incoming::Lost { lane } => {
                 self.queued.extend(self.key_lanes(lane).map(|lane| Incoming::Lost { lane }));
-                if self.whole(lane).is_some() {
-                    self.whole.remove(&lane.slot);
+                if self.source_lane(lane).is_some() {
+                    self.source_lanes.remove(&lane.slot);
                 }
             }
         }
@@ -173,9 +177,9 @@ impl<Sub: Subscriber> Subscriber for KeyLanes<Sub> {
 
     fn pause(&mut self, lane: Lane) {
         let (lane, key_lane) = self.source_of(lane);
-        let Some(whole) = self.whole(lane) else { return };
-        let was_held = whole.is_held();
-        whole.paused.insert(key_lane);
+        let Some(source_lane) = self.source_lane(lane) else { return };
+        let was_held = source_lane.is_held();
+        source_lane.paused.insert(key_lane);
         if !was_held {
             self.inner.pause(lane);
         }
@@ -183,16 +187,16 @@ impl<Sub: Subscriber> Subscriber for KeyLanes<Sub> {
 
     fn resume(&mut self, lane: Lane) {
         let (lane, key_lane) = self.source_of(lane);
-        let Some(whole) = self.whole(lane) else { return };
-        if whole.paused.remove(&key_lane) && !whole.is_held() {
+        let Some(source_lane) = self.source_lane(lane) else { return };
+        if source_lane.paused.remove(&key_lane) && !source_lane.is_held() {
             self.inner.resume(lane);
         }
     }
 
     fn settle(&mut self, done: &mut Vec<Receipt>) {
-        let mut done = self.closed(done);
+        let mut done = self.close_receipts(done);
         self.inner.settle(&mut done);
-        self.relax();
+        self.resume_where_close();
     }
 
     fn lag(&self) -> Option<Arc<dyn LagProbe>> {
@@ -204,9 +208,9 @@ impl<Sub: Subscriber> Subscriber for KeyLanes<Sub> {
     }
 
     fn release(&mut self, back: &mut Vec<Receipt>) {
-        let mut back = self.closed(back);
+        let mut back = self.close_receipts(back);
         self.inner.release(&mut back);
-        self.relax();
+        self.resume_where_close();
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {

@@ -9,20 +9,20 @@ use crate::store::{Failure, ReceivedMessage, Store};
 use crate::transport::Receipt;
 
 /// A prepared delivery.
-pub(in crate::consumer) struct Item<S: Store> {
+pub(in crate::consumer) struct QueuedMessage<S: Store> {
     pub(in crate::consumer) receipt: Receipt,
-    pub(in crate::consumer) entry: Arc<Entry<S>>,
+    pub(in crate::consumer) prepared: Arc<PreparedMessage<S>>,
 }
 
 /// A message and its task.
-pub(in crate::consumer) struct Entry<S: Store> {
+pub(in crate::consumer) struct PreparedMessage<S: Store> {
     pub(in crate::consumer) received: ReceivedMessage,
     pub(in crate::consumer) task: Task<S>,
     /// The call of its message, if its handler has two phases.
     pub(in crate::consumer) call: CallSlot,
 }
 
-impl<S: Store> Entry<S> {
+impl<S: Store> PreparedMessage<S> {
     pub(in crate::consumer) fn new(received: ReceivedMessage, task: Task<S>) -> Self {
         Self { received, task, call: CallSlot::default() }
     }
@@ -32,9 +32,9 @@ impl<S: Store> Entry<S> {
     }
 
     /// Logs its type if no handler takes it.
-    pub(in crate::consumer) fn meet(&self, settings: &Settings<S>) {
+    pub(in crate::consumer) fn log_unhandled_type(&self, settings: &Settings<S>) {
         if let Some(event_type) = self.unhandled_type() {
-            settings.unhandled_types.meet(&settings.name, event_type, || settings.router.types());
+            settings.unhandled_types.log_first(&settings.name, event_type, || settings.router.types());
         }
     }
 

@@ -8,12 +8,12 @@ mod message;
 mod pause;
 mod state;
 
-pub(super) use assigned::{AssignedLane, Least, Window};
+pub(super) use assigned::{AssignedLane, FlowControl, MinimumBatch};
 pub(super) use call_slot::CallState;
 pub(super) use crash_guard::{
     Judgement, Mode, begin_attempt, clear_batch, poison_message, withdraw, withdraw_batch,
 };
 pub(super) use key_lanes::{KeyLanes, key_lane_of};
-pub(super) use message::{Entry, Item};
-pub(super) use pause::{After, Pause};
+pub(super) use message::{PreparedMessage, QueuedMessage};
+pub(super) use pause::{Pause, RunEnd};
 pub(super) use state::LaneState;

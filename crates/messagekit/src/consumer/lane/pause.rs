@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::Error;
 use crate::store::{Failure, FailureKind};
 
-/// The action of the lane after the batch run.
+/// How a batch run ends for its lane.
 #[derive(Debug)]
-pub(in crate::consumer) enum After {
+pub(in crate::consumer) enum RunEnd {
     Continue,
     Pause(Pause),
     /// Another process has the lane's cursor.
@@ -16,7 +16,7 @@ pub(in crate::consumer) enum After {
     Fatal(Error),
 }
 
-impl After {
+impl RunEnd {
     /// Returns the kind of the failed run for which the lane waits.
     pub(in crate::consumer) fn failed_run(&self) -> Option<FailureKind> {
         match self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::crash_guard::CrashGuard;
-use super::pause::{After, Pause};
+use super::pause::{Pause, RunEnd};
 use crate::consumer::adaptive_batch::AdaptiveBatch;
 use crate::consumer::settings::Rules;
 use crate::consumer::{Backoff, OnFailure};
@@ -54,18 +54,18 @@ impl LaneState {
     }
 
     /// Records why a batch run has ended, and returns how long the lane waits.
-    pub(in crate::consumer) fn rest(&mut self, rules: &Rules, after: &After) -> Option<Duration> {
-        if !matches!(after, After::Pause(Pause::Watch { .. })) {
+    pub(in crate::consumer) fn end_run(&mut self, rules: &Rules, end: &RunEnd) -> Option<Duration> {
+        if !matches!(end, RunEnd::Pause(Pause::Watch { .. })) {
             self.guard.stop_watching();
         }
-        match after {
-            After::Continue => {
+        match end {
+            RunEnd::Continue => {
                 self.limit = self.limit.saturating_mul(2).min(rules.batch.messages.get());
                 (self.outages, self.full) = (0, 0);
                 None
             }
-            After::Pause(pause) => self.pause(rules, pause),
-            After::Fenced | After::Fatal(_) => None,
+            RunEnd::Pause(pause) => self.pause(rules, pause),
+            RunEnd::Fenced | RunEnd::Fatal(_) => None,
         }
     }
 

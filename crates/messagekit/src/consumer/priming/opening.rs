@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::consumer::bind::{live_next_of, patiently};
+use crate::consumer::bind::{live_next_of, retry_during_outage};
 use crate::consumer::settings::Settings;
 use crate::log::{OrderedReader, OrderedReaderBuilder, PartitionState};
 use crate::store::{Inbox, NextOffset, Priming, Primings};
@@ -38,7 +38,7 @@ pub(super) async fn open<S: Inbox>(
 }
 
 async fn known<S: Inbox>(settings: &Settings<S>) -> Result<Option<Priming>, Error> {
-    patiently(&settings.name, || settings.store.primings().priming(&settings.name)).await
+    retry_during_outage(&settings.name, || settings.store.primings().priming(&settings.name)).await
 }
 
 fn number_of(known: Option<Priming>) -> u32 {
@@ -58,10 +58,10 @@ async fn begin<S: Inbox>(
         // Another process may have stored these positions when it began a priming.
         return if known(settings).await?.is_none() { Err(refused) } else { Ok(None) };
     }
-    let reader = patiently(consumer, || builder.clone().open()).await?;
+    let reader = retry_during_outage(consumer, || builder.clone().open()).await?;
     let priming = Priming::begun(after + 1);
     let starts = starts(priming, &reader.partition_state());
-    let has_begun = patiently(consumer, || async {
+    let has_begun = retry_during_outage(consumer, || async {
         let mut tx = store.begin().await?;
         let has_begun = store.primings().begin_priming(&mut tx, consumer, after).await?;
         if has_begun {
@@ -82,14 +82,15 @@ async fn resume<S: Inbox>(
     let (store, consumer, frontier) = (&settings.store, &settings.name, priming.frontier);
     let mut reached = Vec::new();
     for (topic, _) in builder.topics() {
-        reached.extend(patiently(consumer, || store.next_of(consumer, topic)).await?);
+        reached.extend(retry_during_outage(consumer, || store.next_of(consumer, topic)).await?);
     }
     let is_own = |position: &NextOffset| position.key_lane == priming.key_lane();
     // A program of an earlier version has stored all positions of its priming as the live consumer's.
     let has_own = reached.iter().any(is_own);
     reached.retain(|position| if has_own { is_own(position) } else { !Priming::owns(position.key_lane) });
     tracing::info!(consumer = &**consumer, ?frontier, "priming resumes");
-    let reader = patiently(consumer, || builder.clone().resume_at(reached.clone(), frontier).open()).await?;
+    let reader =
+        retry_during_outage(consumer, || builder.clone().resume_at(reached.clone(), frontier).open()).await?;
     // A topic that was added since begins where it begins now, also after another crash.
     write(settings, priming, &reader.partition_state()).await?;
     Ok(reader)
@@ -102,9 +103,9 @@ async fn progress<S: Inbox>(
 ) -> Result<Option<Error>, Error> {
     let (store, consumer) = (&settings.store, &settings.name);
     for (topic, log) in builder.topics() {
-        let own = patiently(consumer, || live_next_of(store, consumer, topic)).await?;
+        let own = retry_during_outage(consumer, || live_next_of(store, consumer, topic)).await?;
         let has_progress = !own.is_empty()
-            || !patiently(consumer, || log.committed_offsets(topic, consumer)).await?.is_empty();
+            || !retry_during_outage(consumer, || log.committed_offsets(topic, consumer)).await?.is_empty();
         if has_progress {
             let text = "consumer has handled records of this topic already: force the priming, or give the consumer another name";
             let error = Error::new(ErrorKind::Conflict, text).with("consumer", consumer).with("topic", topic);
@@ -121,7 +122,7 @@ async fn warn_of_new_topics<S: Inbox>(
 ) -> Result<(), Error> {
     let (store, consumer) = (&settings.store, &settings.name);
     for (topic, _) in builder.topics() {
-        if patiently(consumer, || live_next_of(store, consumer, topic)).await?.is_empty() {
+        if retry_during_outage(consumer, || live_next_of(store, consumer, topic)).await?.is_empty() {
             tracing::warn!(consumer = &**consumer, %topic, "topic was added after the priming: its past is not primed");
         }
     }
@@ -144,7 +145,7 @@ async fn write<S: Inbox>(
 ) -> Result<(), Error> {
     let (store, consumer) = (&settings.store, &settings.name);
     let starts = starts(priming, partitions);
-    patiently(consumer, || async {
+    retry_during_outage(consumer, || async {
         let mut tx = store.begin().await?;
         store.primings().write_priming(&mut tx, consumer, priming).await?;
         store.advance(&mut tx, consumer, &starts).await?;

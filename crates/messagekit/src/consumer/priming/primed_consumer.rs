@@ -47,7 +47,7 @@ pub struct PrimedConsumer<S: Store, Src> {
 }
 
 /// How a run of the past has ended.
-enum Primed {
+enum PrimingEnd {
     Live,
     Stopped,
 }
@@ -94,8 +94,8 @@ impl<S: Inbox, Src: Source> PrimedConsumer<S, Src> {
         let ending = Ending::of(&consumer.settings.stats);
         let primed = prime(&consumer.settings, reader, is_forced, on_progress, shutdown.clone()).await;
         let outcome = match primed {
-            Ok(Primed::Live) => consumer.run(shutdown).await,
-            Ok(Primed::Stopped) => Ok(()),
+            Ok(PrimingEnd::Live) => consumer.run(shutdown).await,
+            Ok(PrimingEnd::Stopped) => Ok(()),
             Err(error) => Err(error),
         };
         ending.with(&outcome);
@@ -110,11 +110,11 @@ async fn prime<S: Inbox>(
     is_forced: bool,
     on_progress: Option<OnProgress>,
     mut shutdown: Shared<BoxFuture<'_, ()>>,
-) -> Result<Primed, Error> {
+) -> Result<PrimingEnd, Error> {
     let opening = or_shutdown(open(settings, &builder, is_forced), Pin::new(&mut shutdown));
     let (reader, priming) = match opening.await.transpose()? {
-        None => return Ok(Primed::Stopped),
-        Some(None) => return Ok(Primed::Live),
+        None => return Ok(PrimingEnd::Stopped),
+        Some(None) => return Ok(PrimingEnd::Live),
         Some(Some(opened)) => opened,
     };
     crash::point("priming.begun");
@@ -125,16 +125,16 @@ async fn prime<S: Inbox>(
     let ended = select(shutdown.clone(), is_live.clone().into_future().boxed());
     run(Arc::new(replay), source, Gates::default(), Until::Shutdown, ended.map(|_| ())).await?;
     if !is_live.is_requested() {
-        return Ok(Primed::Stopped);
+        return Ok(PrimingEnd::Stopped);
     }
     crash::point("priming.live");
     let finishing = or_shutdown(finish(settings, priming, &partitions), Pin::new(&mut shutdown));
     if finishing.await.transpose()?.is_none() {
-        return Ok(Primed::Stopped);
+        return Ok(PrimingEnd::Stopped);
     }
     crash::point("priming.finished");
     tracing::info!(consumer = &*settings.name, "primed: goes on with what is new");
-    Ok(Primed::Live)
+    Ok(PrimingEnd::Live)
 }
 
 impl<S: Store, Src> fmt::Debug for PrimedConsumer<S, Src> {

@@ -52,7 +52,7 @@ impl fmt::Display for PrimingProgress {
 
 /// Counts the offsets that a priming passes.
 #[derive(Debug)]
-pub(super) struct Passed {
+pub(super) struct OffsetCounter {
     begun: Instant,
     /// The offset to settle next, and the end of the past, by topic and partition.
     next: HashMap<(Arc<str>, i32), (i64, i64)>,
@@ -60,7 +60,7 @@ pub(super) struct Passed {
     total: u64,
 }
 
-impl Passed {
+impl OffsetCounter {
     pub(super) fn new(partitions: &[PartitionState]) -> Self {
         let next = partitions.iter().map(|of| {
             ((Arc::clone(&of.topic), of.partition), (of.replay_start_offset, of.replay_end_offset))
@@ -113,7 +113,7 @@ mod tests {
             is_live: false,
             is_paused: false,
         };
-        let mut passed = Passed::new(&[state(0, 2, 5), state(1, 0, 4)]);
+        let mut passed = OffsetCounter::new(&[state(0, 2, 5), state(1, 0, 4)]);
         let mut settled = |partition, offset| {
             passed.settled(&Position { topic: "orders".into(), partition, offset });
             passed.progress().done

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::time::{Sleep, sleep};
 
 use super::frontiers::Frontiers;
-use super::progress::{Passed, PrimingProgress};
+use super::progress::{OffsetCounter, PrimingProgress};
 use crate::consumer::Backoff;
 use crate::log::{MergeRecord, OrderedReader, Record};
 use crate::store::{BoxFuture, NextOffset};
@@ -50,7 +50,7 @@ impl Source for ReplaySource {
 
     async fn bind(self, _: &str, _: &[NextOffset]) -> Result<ReplaySubscriber, Error> {
         let Self { reader, frontiers, is_live, on_progress } = self;
-        let passed = Passed::new(&reader.partition_state());
+        let passed = OffsetCounter::new(&reader.partition_state());
         let reading = Reading::Idle(Box::new(reader));
         Ok(ReplaySubscriber {
             reading,
@@ -87,7 +87,7 @@ pub(super) struct ReplaySubscriber {
     frontiers: Frontiers,
     is_live: Shutdown,
     on_progress: Option<OnProgress>,
-    passed: Passed,
+    passed: OffsetCounter,
     is_assigned: bool,
     is_paused: bool,
     waiting: VecDeque<MergeRecord<Record>>,

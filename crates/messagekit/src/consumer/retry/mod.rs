@@ -4,5 +4,5 @@ mod poll;
 mod run;
 mod timer;
 
-pub(super) use poll::{Retried, retry};
+pub(super) use poll::{RetryOutcome, retry};
 pub(super) use timer::RetryTimer;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::run::{Applied, Culprit, Ran, call_head, of_store, run};
+use super::run::{Applied, Culprit, RunOutcome, call_head, run_key, store_failed};
 use crate::consumer::failure_log::log_failure;
 use crate::consumer::fault::{Fault, store_fault};
 use crate::consumer::lane::poison_message;
@@ -18,11 +18,11 @@ use crate::store::{Failure, FailureKind, Inbox, Next, Retries, RetryLease};
 use crate::{Error, chain};
 
 /// The result of a poll for due failed messages.
-pub(in crate::consumer) struct Retried {
+pub(in crate::consumer) struct RetryOutcome {
     /// The report to the gates.
-    pub(in crate::consumer) outcome: Outcome,
+    pub(in crate::consumer) for_gates: Outcome,
     /// A failed message was due: there may be more.
-    pub(in crate::consumer) found: bool,
+    pub(in crate::consumer) was_due: bool,
     /// The time until the failed message of this run is due again.
     pub(in crate::consumer) due_in: Option<Duration>,
     /// The handler reports an unavailable dependency.
@@ -35,12 +35,12 @@ pub(in crate::consumer) struct Retried {
     pub(in crate::consumer) applied: Option<Applied>,
 }
 
-impl Retried {
+impl RetryOutcome {
     /// No failed message was due.
     fn nothing() -> Self {
         Self {
-            outcome: Outcome::default(),
-            found: false,
+            for_gates: Outcome::default(),
+            was_due: false,
             due_in: None,
             is_unavailable: false,
             outage: None,
@@ -51,12 +51,12 @@ impl Retried {
 }
 
 /// The result of an unsuccessful run, for the store.
-enum Answer {
+enum LeaseResult {
     Fail(Failure),
     HandBack(Duration),
 }
 
-impl Answer {
+impl LeaseResult {
     fn counts(&self) -> ConsumerStats {
         let Self::Fail(failure) = self else { return ConsumerStats::default() };
         let dead = u64::from(failure.next == Next::Dead);
@@ -72,28 +72,28 @@ pub(in crate::consumer) async fn retry<S: Inbox>(
     most: u32,
     unavailable: u32,
     starts: Starts,
-) -> Retried {
+) -> RetryOutcome {
     // The lease outlives the handler's deadline: no other process may run the failed message while this run can still commit.
     let lease = settings.rules.longest_run();
     let leased = match settings.store.retries().lease(&settings.name, 1, lease).await {
         Ok(leased) => leased,
         Err(error) if !error.is_transient() && store_fault(&error).is_none() => {
-            return Retried { fatal: Some(error), ..Retried::nothing() };
+            return RetryOutcome { fatal: Some(error), ..RetryOutcome::nothing() };
         }
-        Err(error) => return Retried { outage: Some(chain(&error)), ..Retried::nothing() },
+        Err(error) => return RetryOutcome { outage: Some(chain(&error)), ..RetryOutcome::nothing() },
     };
     let Some(leased) = leased.into_iter().next() else {
-        return Retried::nothing();
+        return RetryOutcome::nothing();
     };
     crash::point("retry.leased");
     let leased = Arc::new(leased);
     let ran = if leased.crash_count >= CRASHES {
-        Ran::head(Fault::Message(poison_message(leased.crash_count)))
+        RunOutcome::head_failed(Fault::Message(poison_message(leased.crash_count)))
     } else {
         apply(&settings, &leased, most, &starts).await
     };
     let mut retried = end(&settings, &leased, ran, unavailable).await;
-    retried.outcome.used = starts.count();
+    retried.for_gates.used = starts.count();
     retried
 }
 
@@ -103,7 +103,7 @@ async fn apply<S: Inbox>(
     leased: &Arc<RetryLease>,
     most: u32,
     starts: &Starts,
-) -> Ran {
+) -> RunOutcome {
     // A message that has failed, that an operator requested, or that may have crashed a process runs by itself.
     let leads =
         leased.parked && !leased.requested && leased.attempt == 1 && leased.crash_count + leased.alone == 0;
@@ -111,7 +111,7 @@ async fn apply<S: Inbox>(
     let mut noted = 1;
     let called = match call_head(settings, leased, starts).await {
         Ok(called) => called,
-        Err(fault) => return Ran::head(fault),
+        Err(fault) => return RunOutcome::head_failed(fault),
     };
     let (called_at, mut rolled_back) = (Instant::now(), 0);
     loop {
@@ -123,11 +123,11 @@ async fn apply<S: Inbox>(
                 .await
             {
                 Ok(Some(length)) => (most, noted) = (length, length),
-                Ok(None) => return Ran::NotOurs { length: 1 },
-                Err(error) => return of_store(error, 1),
+                Ok(None) => return RunOutcome::NotOurs { length: 1 },
+                Err(error) => return store_failed(error, 1),
             }
         }
-        let ran = run(settings, leased, most, called.clone(), starts).await;
+        let ran = run_key(settings, leased, most, called.clone(), starts).await;
         // The effects of a call are tried again rather than the call.
         let wait = ran.wait_before_another(rolled_back);
         if let Some(wait) =
@@ -156,51 +156,58 @@ async fn apply<S: Inbox>(
 /// Returns the result of the run of a failed message, or the number of messages for another try. If one of several messages
 /// fails, the messages before it are applied without it: it becomes the head of its key and fails by itself. If the culprit is
 /// unknown, or an operator has acted on one of the messages, the run is halved.
-fn judge(ran: Ran, is_cut_off: bool) -> ControlFlow<Ran, u32> {
+fn judge(ran: RunOutcome, is_cut_off: bool) -> ControlFlow<RunOutcome, u32> {
     let fewer = match &ran {
-        Ran::NotOurs { length } => length / 2,
-        Ran::Failed(Culprit { length: 0 | 1, .. }) => 0,
-        Ran::Failed(Culprit {
-            index: Some(index), fault: Fault::Message(_) | Fault::Unavailable(_), ..
+        RunOutcome::NotOurs { length } => length / 2,
+        RunOutcome::Failed(Culprit { length: 0 | 1, .. }) => 0,
+        RunOutcome::Failed(Culprit {
+            index: Some(index),
+            fault: Fault::Message(_) | Fault::Unavailable(_),
+            ..
         }) => *index,
         // The store failed during the run, and may have committed everything.
-        Ran::Failed(Culprit { fault: Fault::Outage(_), .. }) => 0,
-        Ran::Failed(Culprit { length, .. }) => length / 2,
-        Ran::Resolved(..) | Ran::Broken(_) => 0,
+        RunOutcome::Failed(Culprit { fault: Fault::Outage(_), .. }) => 0,
+        RunOutcome::Failed(Culprit { length, .. }) => length / 2,
+        RunOutcome::Resolved(..) | RunOutcome::Broken(_) => 0,
     };
     match fewer {
         0 => ControlFlow::Break(ran),
         // A stop leaves no time for another run, and the failed message is not the culprit.
-        _ if is_cut_off => ControlFlow::Break(Ran::head(Fault::CutOff)),
+        _ if is_cut_off => ControlFlow::Break(RunOutcome::head_failed(Fault::CutOff)),
         _ => ControlFlow::Continue(fewer),
     }
 }
 
-async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran, unavailable: u32) -> Retried {
+async fn end<S: Inbox>(
+    settings: &Settings<S>,
+    leased: &RetryLease,
+    ran: RunOutcome,
+    unavailable: u32,
+) -> RetryOutcome {
     let consumer = &*settings.name;
-    let mut retried = Retried { found: true, ..Retried::nothing() };
+    let mut retried = RetryOutcome { was_due: true, ..RetryOutcome::nothing() };
     let fault = match ran {
-        Ran::Resolved(applied, followers) => {
+        RunOutcome::Resolved(applied, followers) => {
             crash::point("retry.committed");
             let behind = followers.iter().map(|follower| &follower.received);
             for received in std::iter::once(&leased.received).chain(behind) {
                 settings.observers.see(consumer, received, &Delivered::Handled);
             }
-            retried.outcome.handled = true;
+            retried.for_gates.handled = true;
             retried.applied = Some(applied);
             let handled = applied.messages.into();
             settings.stats.add(&ConsumerStats { handled, batches: 1, ..ConsumerStats::default() });
             return retried;
         }
-        Ran::NotOurs { .. } => return retried,
-        Ran::Broken(error) => Fault::Outage(chain(&error)),
-        Ran::Failed(Culprit { fault, .. }) => fault,
+        RunOutcome::NotOurs { .. } => return retried,
+        RunOutcome::Broken(error) => Fault::Outage(chain(&error)),
+        RunOutcome::Failed(Culprit { fault, .. }) => fault,
     };
-    let answer = answer(settings, leased, fault, unavailable, &mut retried);
-    match answer_lease(settings, leased, &answer).await {
+    let result = decide(settings, leased, fault, unavailable, &mut retried);
+    match write_result(settings, leased, &result).await {
         Ok(true) => {
-            let counts = answer.counts();
-            if let Answer::Fail(failure) = answer {
+            let counts = result.counts();
+            if let LeaseResult::Fail(failure) = result {
                 let kind = failure.kind;
                 settings.observers.see(consumer, &leased.received, &Delivered::Failed(failure));
                 settings.stats.failed(kind);
@@ -218,17 +225,17 @@ async fn end<S: Inbox>(settings: &Settings<S>, leased: &RetryLease, ran: Ran, un
 }
 
 /// Decides on a failed message whose run has failed.
-fn answer<S: Inbox>(
+fn decide<S: Inbox>(
     settings: &Settings<S>,
     leased: &RetryLease,
     fault: Fault,
     unavailable: u32,
-    retried: &mut Retried,
-) -> Answer {
+    retried: &mut RetryOutcome,
+) -> LeaseResult {
     let consumer = &*settings.name;
     match fault {
         Fault::Message(failure) | Fault::TransactionTimeout(failure) | Fault::Blame(failure) => {
-            retried.outcome.failed.push(failure.kind);
+            retried.for_gates.failed.push(failure.kind);
             let mut failure = settings.rules.decide(failure, leased.attempt);
             if leased.requested {
                 failure.next = Next::Dead;
@@ -237,7 +244,7 @@ fn answer<S: Inbox>(
                 retried.due_in = Some(delay);
             }
             log_failure(consumer, &leased.received, &failure);
-            Answer::Fail(failure)
+            LeaseResult::Fail(failure)
         }
         Fault::Conflict(_) | Fault::CutOff => {
             if let Fault::Conflict(error) = fault {
@@ -250,37 +257,37 @@ fn answer<S: Inbox>(
             }
             let delay = Backoff::after_conflict();
             retried.due_in = Some(delay);
-            Answer::HandBack(delay)
+            LeaseResult::HandBack(delay)
         }
         Fault::Unavailable(error) => {
-            retried.outcome.failed.push(FailureKind::Unavailable);
+            retried.for_gates.failed.push(FailureKind::Unavailable);
             retried.is_unavailable = true;
             // Behind other due messages, and rarely while none of them is applied.
             let delay = settings.rules.backoff.delay(unavailable + 1);
             retried.due_in = Some(delay);
             tracing::warn!(consumer, failed_message = leased.failed_message, error, wait = ?delay, "retry paused: a dependency is unavailable");
-            Answer::HandBack(delay)
+            LeaseResult::HandBack(delay)
         }
         Fault::Outage(error) => {
             retried.outage = Some(error);
-            Answer::HandBack(Duration::ZERO)
+            LeaseResult::HandBack(Duration::ZERO)
         }
     }
 }
 
 /// Records the result of a lease, and retries during an outage: without a result, the run would count as a crash of this
 /// process. If another process has leased the failed message meanwhile, the result has no effect.
-async fn answer_lease<S: Inbox>(
+async fn write_result<S: Inbox>(
     settings: &Settings<S>,
     leased: &RetryLease,
-    answer: &Answer,
+    result: &LeaseResult,
 ) -> Result<bool, Error> {
     let (store, consumer) = (&settings.store, &*settings.name);
     let mut outages = 0;
     loop {
-        let written = match answer {
-            Answer::Fail(failure) => store.retries().fail(consumer, leased, failure).await,
-            Answer::HandBack(delay) => store.retries().hand_back(consumer, leased, *delay).await,
+        let written = match result {
+            LeaseResult::Fail(failure) => store.retries().fail(consumer, leased, failure).await,
+            LeaseResult::HandBack(delay) => store.retries().hand_back(consumer, leased, *delay).await,
         };
         match written {
             Err(error) if error.is_transient() && !settings.cut_off.is_requested() => {
@@ -299,8 +306,8 @@ mod tests {
     use super::*;
     use crate::store::FailureKind;
 
-    fn failed(index: Option<u32>, length: u32, fault: Fault) -> Ran {
-        Ran::Failed(Culprit { index, length, fault })
+    fn failed(index: Option<u32>, length: u32, fault: Fault) -> RunOutcome {
+        RunOutcome::Failed(Culprit { index, length, fault })
     }
 
     fn no_stock() -> Fault {
@@ -335,11 +342,11 @@ mod tests {
             failed(Some(0), 40, ended()),
             failed(None, 40, ended()),
             failed(Some(39), 40, Fault::Conflict("deadlock".to_owned())),
-            Ran::NotOurs { length: 40 },
+            RunOutcome::NotOurs { length: 40 },
         ] {
             assert_eq!(judge(ran, false).continue_value(), Some(20));
         }
-        for ran in [failed(None, 1, ended()), Ran::NotOurs { length: 1 }] {
+        for ran in [failed(None, 1, ended()), RunOutcome::NotOurs { length: 1 }] {
             assert!(judge(ran, false).is_break());
         }
     }
@@ -351,16 +358,18 @@ mod tests {
 
     #[test]
     fn a_stop_in_a_run_blames_no_message() {
-        for ran in [failed(Some(7), 40, no_stock()), failed(None, 40, ended()), Ran::NotOurs { length: 40 }] {
+        for ran in
+            [failed(Some(7), 40, no_stock()), failed(None, 40, ended()), RunOutcome::NotOurs { length: 40 }]
+        {
             let judged = judge(ran, true).break_value();
             assert!(
-                matches!(judged, Some(Ran::Failed(Culprit { fault: Fault::CutOff, .. }))),
+                matches!(judged, Some(RunOutcome::Failed(Culprit { fault: Fault::CutOff, .. }))),
                 "the failed message is handed back"
             );
         }
         let judged = judge(failed(Some(0), 40, no_stock()), true).break_value();
         assert!(
-            matches!(judged, Some(Ran::Failed(Culprit { fault: Fault::Message(_), .. }))),
+            matches!(judged, Some(RunOutcome::Failed(Culprit { fault: Fault::Message(_), .. }))),
             "it has failed"
         );
     }

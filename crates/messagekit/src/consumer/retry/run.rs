@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::consumer::Backoff;
-use crate::consumer::fault::{Fault, call, handle, store_fault, store_word};
+use crate::consumer::fault::{Fault, call, handle, store_error_name, store_fault};
 use crate::consumer::handler_run::Run;
 use crate::consumer::settings::{Settings, WINDOW_BYTES};
 use crate::gate::Starts;
@@ -20,7 +20,7 @@ use crate::store::{
 use crate::{Error, ErrorKind, Meta, chain, crash};
 
 /// The result of a transaction.
-pub(super) enum Ran {
+pub(super) enum RunOutcome {
     /// The leased message, and these followers, were applied and resolved.
     Resolved(Applied, Vec<Follower>),
     /// The lease was lost, or an operator acted on one of the messages first: nothing was kept.
@@ -51,9 +51,9 @@ pub(super) struct Culprit {
     pub(super) fault: Fault,
 }
 
-impl Ran {
+impl RunOutcome {
     /// Creates the failure of the leased message by itself.
-    pub(super) fn head(fault: Fault) -> Self {
+    pub(super) fn head_failed(fault: Fault) -> Self {
         Self::Failed(Culprit { index: Some(0), length: 1, fault })
     }
 
@@ -72,8 +72,8 @@ impl Ran {
     }
 }
 
-/// A message of the run with its handler.
-struct Step<S: Store> {
+/// A message of the key, with its handler.
+struct KeyMessage<S: Store> {
     received: ReceivedMessage,
     meta: Meta,
     handler: Arc<dyn Erased<S>>,
@@ -81,8 +81,8 @@ struct Step<S: Store> {
     called: Option<CallResult>,
 }
 
-/// A run in flight.
-struct Applying<'a, S: Inbox> {
+/// A transaction in progress.
+struct KeyTransaction<'a, S: Inbox> {
     settings: &'a Settings<S>,
     leased: &'a RetryLease,
     /// The applied followers.
@@ -106,7 +106,7 @@ pub(super) async fn call_head<S: Inbox>(
         return Ok(None);
     }
     // The run says why it has no handler.
-    let Ok(head) = step(settings, leased.received.clone(), leased.attempt) else { return Ok(None) };
+    let Ok(head) = prepare(settings, leased.received.clone(), leased.attempt) else { return Ok(None) };
     let Some(phase) = head.handler.first_phase() else { return Ok(None) };
     let called = call(settings, starts, phase, head.run()).await?;
     crash::point("retry.called");
@@ -115,16 +115,16 @@ pub(super) async fn call_head<S: Inbox>(
 
 /// Applies the leased message and at most `most - 1` messages behind it, in a transaction that also resolves them. It also
 /// takes messages that were parked meanwhile, so the backlog of a key ends if handling is faster than parking.
-pub(super) async fn run<S: Inbox>(
+pub(super) async fn run_key<S: Inbox>(
     settings: &Arc<Settings<S>>,
     leased: &Arc<RetryLease>,
     most: u32,
     called: Option<CallResult>,
     starts: &Starts,
-) -> Ran {
-    let head = match step(settings, leased.received.clone(), leased.attempt) {
-        Ok(head) => Step { called, ..head },
-        Err(failure) => return Ran::head(Fault::Message(failure)),
+) -> RunOutcome {
+    let head = match prepare(settings, leased.received.clone(), leased.attempt) {
+        Ok(head) => KeyMessage { called, ..head },
+        Err(failure) => return RunOutcome::head_failed(Fault::Message(failure)),
     };
     let (shared, leased) = (Arc::clone(settings), Arc::clone(leased));
     let length = Arc::new(AtomicU32::new(1));
@@ -133,7 +133,7 @@ pub(super) async fn run<S: Inbox>(
     let held = spans.clone();
     let work = settings.store.transact(Box::new(move |mut tx| {
         Box::pin(async move {
-            let mut applying = Applying {
+            let mut applying = KeyTransaction {
                 settings: &shared,
                 leased: &leased,
                 followers: Vec::new(),
@@ -150,44 +150,46 @@ pub(super) async fn run<S: Inbox>(
             (tx, end)
         })
     }));
-    let Some(ended) = settings.unless_cut_off(work).await else { return Ran::head(Fault::CutOff) };
+    let Some(ended) = settings.unless_cut_off(work).await else {
+        return RunOutcome::head_failed(Fault::CutOff);
+    };
     end_spans(&spans, &ended);
     match ended {
         Ok(ran) => ran,
         // The handler did not run, so it is not the culprit.
         Err(TransactError::Begin(error)) => match store_fault(&error) {
-            Some(Fault::Blame(_)) | None => Ran::Broken(error),
-            Some(fault) => Ran::head(fault),
+            Some(Fault::Blame(_)) | None => RunOutcome::Broken(error),
+            Some(fault) => RunOutcome::head_failed(fault),
         },
         // The commit may have happened. If it did, the failed message is resolved and the token is no longer valid.
         Err(TransactError::Commit(error) | TransactError::Unknown(error)) => {
-            of_store(error, length.load(Ordering::Relaxed))
+            store_failed(error, length.load(Ordering::Relaxed))
         }
     }
 }
 
 /// Ends the spans of the transaction with its outcome.
-fn end_spans(spans: &TransactionSpans, ended: &Result<Ran, TransactError>) {
+fn end_spans(spans: &TransactionSpans, ended: &Result<RunOutcome, TransactError>) {
     match ended {
-        Ok(Ran::Resolved(..)) => spans.committed(),
-        Ok(Ran::NotOurs { .. }) => spans.rolled_back(&"lease_lost"),
-        Ok(Ran::Failed(culprit)) => spans.rolled_back(&culprit.fault.as_str()),
-        Ok(Ran::Broken(error)) | Err(TransactError::Begin(error) | TransactError::Commit(error)) => {
-            spans.rolled_back(&store_word(error));
+        Ok(RunOutcome::Resolved(..)) => spans.committed(),
+        Ok(RunOutcome::NotOurs { .. }) => spans.rolled_back(&"lease_lost"),
+        Ok(RunOutcome::Failed(culprit)) => spans.rolled_back(&culprit.fault.as_str()),
+        Ok(RunOutcome::Broken(error)) | Err(TransactError::Begin(error) | TransactError::Commit(error)) => {
+            spans.rolled_back(&store_error_name(error));
         }
         Err(TransactError::Unknown(_)) => spans.unknown(),
     }
 }
 
 /// Prepares a message for its handler, or returns the reason why it has none.
-fn step<S: Inbox>(
+fn prepare<S: Inbox>(
     settings: &Settings<S>,
     received: ReceivedMessage,
     attempt: u32,
-) -> Result<Step<S>, Failure> {
+) -> Result<KeyMessage<S>, Failure> {
     let (received, task) = settings.router.prepare(received.message, received.position);
     match task {
-        Task::Handle { handler, meta } => Ok(Step { received, meta, handler, attempt, called: None }),
+        Task::Handle { handler, meta } => Ok(KeyMessage { received, meta, handler, attempt, called: None }),
         Task::SetAside(failure) => Err(failure),
         Task::Ignore(_) => {
             let text = "no handler for this event type: deploy one, then retry";
@@ -197,29 +199,29 @@ fn step<S: Inbox>(
 }
 
 /// Classifies an error of the store in a run of `length` messages.
-pub(super) fn of_store(error: Error, length: u32) -> Ran {
+pub(super) fn store_failed(error: Error, length: u32) -> RunOutcome {
     let index = (length == 1).then_some(0);
     let fault = match error.kind() {
         // Waiting does not cure it, and other failed messages are not affected.
         ErrorKind::Corrupt => Some(Fault::Blame(Failure::permanent(FailureKind::Corrupt, chain(&error)))),
         _ => store_fault(&error),
     };
-    fault.map_or(Ran::Broken(error), |fault| Ran::Failed(Culprit { index, length, fault }))
+    fault.map_or(RunOutcome::Broken(error), |fault| RunOutcome::Failed(Culprit { index, length, fault }))
 }
 
-impl<S: Inbox> Applying<'_, S> {
-    async fn apply(&mut self, tx: &mut S::Tx, head: Step<S>, most: u32) -> End<Ran> {
-        let mut steps = vec![head];
+impl<S: Inbox> KeyTransaction<'_, S> {
+    async fn apply(&mut self, tx: &mut S::Tx, head: KeyMessage<S>, most: u32) -> End<RunOutcome> {
+        let mut messages = vec![head];
         let mut taken = Vec::new();
         loop {
-            if let Err(failed) = self.read(tx, most, &mut steps, &mut taken).await {
+            if let Err(failed) = self.read_followers(tx, most, &mut messages, &mut taken).await {
                 return End::Rollback(failed);
             }
-            if steps.is_empty() {
+            if messages.is_empty() {
                 break;
             }
-            match self.handle(tx, &steps, &mut taken).await {
-                Ok(ControlFlow::Continue(())) => steps.clear(),
+            match self.handle(tx, &messages, &mut taken).await {
+                Ok(ControlFlow::Continue(())) => messages.clear(),
                 Ok(ControlFlow::Break(())) => break,
                 Err(failed) => return End::Rollback(failed),
             }
@@ -231,10 +233,10 @@ impl<S: Inbox> Applying<'_, S> {
                 crash::point("retry.resolved");
                 let messages = u32::try_from(self.followers.len()).unwrap_or(u32::MAX).saturating_add(1);
                 let applied = Applied { messages, length: self.length(), took };
-                End::Commit(Ran::Resolved(applied, std::mem::take(&mut self.followers)))
+                End::Commit(RunOutcome::Resolved(applied, std::mem::take(&mut self.followers)))
             }
-            Ok(false) => End::Rollback(Ran::NotOurs { length: self.length() }),
-            Err(error) => End::Rollback(of_store(error, self.length())),
+            Ok(false) => End::Rollback(RunOutcome::NotOurs { length: self.length() }),
+            Err(error) => End::Rollback(store_failed(error, self.length())),
         }
     }
 
@@ -244,13 +246,13 @@ impl<S: Inbox> Applying<'_, S> {
 
     /// Reads the messages that are now parked behind the applied ones. A message that cannot be handled ends the run: it fails
     /// by itself as the head of its key.
-    async fn read(
+    async fn read_followers(
         &mut self,
         tx: &mut S::Tx,
         most: u32,
-        steps: &mut Vec<Step<S>>,
+        messages: &mut Vec<KeyMessage<S>>,
         taken: &mut Vec<Follower>,
-    ) -> Result<(), Ran> {
+    ) -> Result<(), RunOutcome> {
         let left = most.saturating_sub(self.length());
         if left == 0 || self.time_is_up() {
             return Ok(());
@@ -259,14 +261,16 @@ impl<S: Inbox> Applying<'_, S> {
         let last =
             self.followers.last().map_or(self.leased.failed_message, |follower| follower.failed_message);
         let followers = store.retries().followers(tx, consumer, last, left, self.bytes).await;
-        for follower in followers.map_err(|error| of_store(error, self.length()))? {
-            let Ok(step) = step(self.settings, follower.received.clone(), follower.attempt) else { break };
+        for follower in followers.map_err(|error| store_failed(error, self.length()))? {
+            let Ok(message) = prepare(self.settings, follower.received.clone(), follower.attempt) else {
+                break;
+            };
             // There is no call inside of a transaction: it comes when the message is the head of its key.
-            if step.handler.first_phase().is_some() {
+            if message.handler.first_phase().is_some() {
                 break;
             }
             self.bytes = self.bytes.saturating_sub(follower.received.message.payload.len() as u64);
-            steps.push(step);
+            messages.push(message);
             taken.push(follower);
             self.length.fetch_add(1, Ordering::Relaxed);
         }
@@ -277,32 +281,33 @@ impl<S: Inbox> Applying<'_, S> {
     async fn handle(
         &mut self,
         tx: &mut S::Tx,
-        steps: &[Step<S>],
+        messages: &[KeyMessage<S>],
         taken: &mut Vec<Follower>,
-    ) -> Result<ControlFlow<()>, Ran> {
-        let first = self.length() - u32::try_from(steps.len()).unwrap_or(u32::MAX);
+    ) -> Result<ControlFlow<()>, RunOutcome> {
+        let first = self.length() - u32::try_from(messages.len()).unwrap_or(u32::MAX);
         let mut next = 0;
-        while let Some(step) = steps.get(next) {
+        while let Some(message) = messages.get(next) {
             if next > 0 && self.time_is_up() {
                 break;
             }
-            let same = |other: &&Step<S>| Arc::ptr_eq(&other.handler, &step.handler);
-            let with = match step.handler.takes_several() {
-                true => steps[next + 1..].iter().take_while(same).map(Step::run).collect(),
+            let same = |other: &&KeyMessage<S>| Arc::ptr_eq(&other.handler, &message.handler);
+            let with = match message.handler.takes_several() {
+                true => messages[next + 1..].iter().take_while(same).map(KeyMessage::run).collect(),
                 false => Vec::new(),
             };
             if let Err((at, fault)) =
-                handle(self.settings, (self.starts, self.spans), tx, &step.handler, step.run(), &with).await
+                handle(self.settings, (self.starts, self.spans), tx, &message.handler, message.run(), &with)
+                    .await
             {
                 let index = first + u32::try_from(next + at).unwrap_or(u32::MAX);
-                return Err(Ran::Failed(Culprit { index: Some(index), length: self.length(), fault }));
+                return Err(RunOutcome::Failed(Culprit { index: Some(index), length: self.length(), fault }));
             }
             crash::point("retry.handled");
             next += 1 + with.len();
         }
         // The leased message is not one of its followers.
         self.followers.extend(taken.drain(..).take(next - usize::from(first == 0)));
-        Ok(if next < steps.len() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        Ok(if next < messages.len() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     fn time_is_up(&self) -> bool {
@@ -310,7 +315,7 @@ impl<S: Inbox> Applying<'_, S> {
     }
 }
 
-impl<S: Store> Step<S> {
+impl<S: Store> KeyMessage<S> {
     fn run(&self) -> Run<'_> {
         Run { received: &self.received, meta: &self.meta, attempt: self.attempt, called: self.called.clone() }
     }

@@ -2,25 +2,25 @@
 
 use tokio::task::JoinError;
 
-use super::{Ended, Running};
-use crate::consumer::batch::Ended as BatchEnded;
-use crate::consumer::lane::After;
-use crate::consumer::retry::Retried;
+use super::{Running, TaskOutcome};
+use crate::consumer::batch::BatchOutcome;
+use crate::consumer::lane::RunEnd;
+use crate::consumer::retry::RetryOutcome;
 use crate::consumer::spans::settle;
 use crate::store::Inbox;
 use crate::transport::{Lane, Subscriber};
 use crate::{Error, ErrorKind};
 
 impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
-    pub(super) fn ended(&mut self, ended: Result<Ended<S>, JoinError>) -> Result<(), Error> {
+    pub(super) fn ended(&mut self, ended: Result<TaskOutcome<S>, JoinError>) -> Result<(), Error> {
         match ended {
-            Ok(Ended::Batch(lane, ended, pass)) => {
+            Ok(TaskOutcome::Batch(lane, ended, pass)) => {
                 self.alone = false;
-                self.gates.settle(pass, &ended.outcome);
+                self.gates.settle(pass, &ended.for_gates);
                 self.batch_ended(lane, *ended)
             }
-            Ok(Ended::Retry(retried, pass)) => {
-                self.gates.settle(pass, &retried.outcome);
+            Ok(TaskOutcome::Retry(retried, pass)) => {
+                self.gates.settle(pass, &retried.for_gates);
                 self.retry_ended(retried)
             }
             Err(error) => Err(Error::new(ErrorKind::Other, "a batch run of the consumer did not come back")
@@ -28,7 +28,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         }
     }
 
-    fn batch_ended(&mut self, id: Lane, ended: BatchEnded<S>) -> Result<(), Error> {
+    fn batch_ended(&mut self, id: Lane, ended: BatchOutcome<S>) -> Result<(), Error> {
         self.retries.has_more();
         let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
         lane.working = None;
@@ -36,7 +36,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         lane.state = ended.state;
         self.settled.extend(ended.finished);
         if lane.given_up {
-            self.released.extend(ended.rest.into_iter().map(|item| item.receipt));
+            self.released.extend(ended.unfinished.into_iter().map(|queued| queued.receipt));
             let done = lane.revoking.take();
             self.hand_over();
             if done.is_some() {
@@ -44,24 +44,24 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             }
             return Ok(());
         }
-        lane.put_back(ended.rest);
-        lane.rests();
+        lane.put_back(ended.unfinished);
+        lane.start_quiet_time();
         if self.settings.key_lanes.get() > 1 {
             // A key lane may be empty because another one delays its partition.
-            lane.is_not_quiet();
+            lane.reset_quiet_time();
         }
         if let Some(wait) = ended.wait {
             lane.wait_for(wait);
         }
-        match ended.after {
-            After::Continue | After::Pause(_) => {}
-            After::Fenced => {
+        match ended.end {
+            RunEnd::Continue | RunEnd::Pause(_) => {}
+            RunEnd::Fenced => {
                 let consumer = &*self.settings.name;
                 tracing::info!(consumer, lane = ?id, "another process has moved the cursor: reading again");
                 self.subscriber.pause(id);
                 self.released.extend(lane.give_up());
             }
-            After::Fatal(error) => return Err(error),
+            RunEnd::Fatal(error) => return Err(error),
         }
         for delay in ended.due_in {
             self.retries.timer.due_in(delay);
@@ -70,7 +70,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         Ok(())
     }
 
-    fn retry_ended(&mut self, retried: Retried) -> Result<(), Error> {
+    fn retry_ended(&mut self, retried: RetryOutcome) -> Result<(), Error> {
         self.retries.working = false;
         self.retries.learn(&retried, self.settings.rules.time_of_a_transaction());
         if let Some(error) = retried.fatal {
@@ -84,7 +84,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 let wait = self.retries.timer.outage();
                 tracing::warn!(consumer = &*self.settings.name, error, ?wait, "retries paused by an outage");
             }
-            None => self.retries.look_ended(retried.found),
+            None => self.retries.look_ended(retried.was_due),
         }
         Ok(())
     }

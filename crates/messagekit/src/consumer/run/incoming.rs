@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Running;
-use crate::consumer::lane::{AssignedLane, Entry, Item, Window};
+use crate::consumer::lane::{AssignedLane, FlowControl, PreparedMessage, QueuedMessage};
 use crate::store::Inbox;
 use crate::transport::{Delivery, Incoming, Subscriber};
 
@@ -55,10 +55,10 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             return;
         };
         let (received, task) = self.settings.router.prepare(delivery.message, delivery.position);
-        let entry = Entry::new(received, task);
-        entry.meet(&self.settings);
-        let item = Item { receipt: delivery.receipt, entry: Arc::new(entry) };
-        if let Window::Pause = state.push(item) {
+        let prepared = PreparedMessage::new(received, task);
+        prepared.log_unhandled_type(&self.settings);
+        let queued = QueuedMessage { receipt: delivery.receipt, prepared: Arc::new(prepared) };
+        if let FlowControl::Pause = state.push(queued) {
             self.subscriber.pause(lane);
         }
     }

@@ -17,10 +17,10 @@ use tokio::task::JoinSet;
 
 use self::idle::IdleWatch;
 use self::retries::Retries;
-use super::batch;
+use super::batch::BatchOutcome;
 use super::bind::bind;
-use super::lane::{AssignedLane, KeyLanes, Least};
-use super::retry::Retried;
+use super::lane::{AssignedLane, KeyLanes, MinimumBatch};
+use super::retry::RetryOutcome;
 use super::settings::{CUT_OFF, DRAIN, Settings};
 use super::watch::{log_missing_topics, note_running, note_unhandled, watch_lag, watch_retention};
 use crate::crash;
@@ -104,9 +104,9 @@ pub(super) async fn or_shutdown<T>(
     }
 }
 
-enum Ended<S: Store> {
-    Batch(Lane, Box<batch::Ended<S>>, Pass),
-    Retry(Retried, Pass),
+enum TaskOutcome<S: Store> {
+    Batch(Lane, Box<BatchOutcome<S>>, Pass),
+    Retry(RetryOutcome, Pass),
 }
 
 struct Running<S: Store, Sub> {
@@ -114,7 +114,7 @@ struct Running<S: Store, Sub> {
     subscriber: Sub,
     gates: Gates,
     lanes: BTreeMap<Lane, AssignedLane<S>>,
-    tasks: JoinSet<Ended<S>>,
+    tasks: JoinSet<TaskOutcome<S>>,
     /// The last admitted lane: the next one is polled first, otherwise one lane could use up a rate limit.
     last_admitted: Option<Lane>,
     /// The running lane is guarded one message at a time: nothing runs beside it, so a crash has one culprit.
@@ -166,7 +166,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             let more = taken == PER_POLL;
             let mut started = false;
             if !self.stopping {
-                let least = if more { Least::WholeBatch } else { Least::OneMessage };
+                let least = if more { MinimumBatch::WholeBatch } else { MinimumBatch::OneMessage };
                 started |= self.retries.first && self.start_retry(cx);
                 started |= self.start_batches(least, cx);
                 started |= self.start_retry(cx);
@@ -217,7 +217,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
                 }
                 Some(Err(error)) if error.is_transient() => {
                     self.settings.stats.trouble(Some(&error));
-                    self.lanes.values_mut().for_each(AssignedLane::is_not_quiet);
+                    self.lanes.values_mut().for_each(AssignedLane::reset_quiet_time);
                     tracing::warn!(consumer = &*self.settings.name, error = %chain(&error), "source waits");
                 }
                 ended @ (Some(Err(_)) | None) => {

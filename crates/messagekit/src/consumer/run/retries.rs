@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::consumer::adaptive_batch::AdaptiveBatch;
-use crate::consumer::retry::{Retried, RetryTimer};
+use crate::consumer::retry::{RetryOutcome, RetryTimer};
 
 /// The retries of failed messages.
 pub(super) struct Retries {
@@ -65,12 +65,12 @@ impl Retries {
     }
 
     /// Learns from a finished poll; `limit` is the time limit of a transaction.
-    pub(super) fn learn(&mut self, retried: &Retried, limit: Duration) {
+    pub(super) fn learn(&mut self, retried: &RetryOutcome, limit: Duration) {
         match retried.applied {
             Some(_) => self.unavailable = 0,
             None => self.unavailable += u32::from(retried.is_unavailable),
         }
-        self.draining = retried.applied.is_some() || self.draining && retried.found;
+        self.draining = retried.applied.is_some() || self.draining && retried.was_due;
         if let Some(applied) = retried.applied {
             self.fits.learn(&(0..applied.length as usize), applied.messages as usize, applied.took, limit);
         }

@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 
 use tracing::Instrument;
 
-use super::{Ended, Running};
+use super::{Running, TaskOutcome};
 use crate::consumer::batch::run_batch;
-use crate::consumer::lane::{Least, Mode, Window};
+use crate::consumer::lane::{FlowControl, MinimumBatch, Mode};
 use crate::consumer::retry::retry;
 use crate::consumer::spans::receive;
 use crate::gate::{BatchView, NO_LANE};
@@ -18,7 +18,7 @@ use crate::transport::{Lane, Subscriber};
 impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
     /// Starts a batch run in every ready lane that the gates admit. A lane that runs messages one by one waits until nothing
     /// else runs, and nothing else starts beside it.
-    pub(super) fn start_batches(&mut self, least: Least, cx: &mut Context<'_>) -> bool {
+    pub(super) fn start_batches(&mut self, least: MinimumBatch, cx: &mut Context<'_>) -> bool {
         if self.alone {
             return false;
         }
@@ -33,7 +33,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             let Some(state) = self.lanes.get_mut(&lane).filter(|state| state.working.is_none()) else {
                 continue;
             };
-            if !state.is_ready(cx) || least == Least::WholeBatch && !state.has_whole_batch() {
+            if !state.is_ready(cx) || least == MinimumBatch::WholeBatch && !state.has_whole_batch() {
                 continue;
             }
             let cautious = state.state.guard.mode() == Mode::OneByOne;
@@ -42,20 +42,20 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             }
             let view = BatchView { lane, messages: state.ready_messages(), bytes: state.ready_bytes() };
             let Poll::Ready((pass, granted)) = self.gates.poll_admit(&view, cx) else { break };
-            let (items, window) = state.take(granted);
-            if let Window::Resume = window {
+            let (queued, flow_control) = state.take(granted);
+            if let FlowControl::Resume = flow_control {
                 self.subscriber.resume(lane);
             }
             let stop = Arc::new(AtomicBool::new(false));
             let lane_state = (state.attempts.clone(), state.state);
-            let messages = items.iter().map(|item| &item.entry.received.message);
+            let messages = queued.iter().map(|one| &one.prepared.received.message);
             let span = receive(&self.settings, messages);
             let working =
-                run_batch(Arc::clone(&self.settings), items, lane_state, Arc::clone(&stop), pass.starts());
+                run_batch(Arc::clone(&self.settings), queued, lane_state, Arc::clone(&stop), pass.starts());
             let working = working.instrument(span);
             state.working = Some(stop);
             // The run keeps its permits, also when its lane is lost: its handlers have started.
-            self.tasks.spawn(async move { Ended::Batch(lane, Box::new(working.await), pass) });
+            self.tasks.spawn(async move { TaskOutcome::Batch(lane, Box::new(working.await), pass) });
             self.last_admitted = Some(lane);
             self.retries.first = true;
             started = true;
@@ -78,7 +78,7 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
         self.retries.timer.look_begins();
         (self.retries.working, self.retries.first) = (true, false);
         let working = retry(Arc::clone(&self.settings), granted, self.retries.unavailable, pass.starts());
-        self.tasks.spawn(async move { Ended::Retry(working.await, pass) });
+        self.tasks.spawn(async move { TaskOutcome::Retry(working.await, pass) });
         true
     }
 }

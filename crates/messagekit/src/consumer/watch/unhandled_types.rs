@@ -19,82 +19,82 @@ const LONGEST: usize = 200;
 /// The types that were met, and how many messages of each were passed over since the last note.
 #[derive(Debug, Default)]
 pub(in crate::consumer) struct UnhandledTypes {
-    met: Mutex<Met>,
+    seen: Mutex<SeenTypes>,
     /// The last note has failed, which was logged.
     is_away: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct Met {
+struct SeenTypes {
     /// By type, the handled types of which it may be a misspelling.
     similar: HashMap<String, Vec<String>>,
     /// By topic and type.
     messages: BTreeMap<(Arc<str>, String), u64>,
 }
 
-impl Met {
+impl SeenTypes {
     fn has_room(&self, for_similar: bool) -> bool {
         self.similar.values().filter(|similar| similar.is_empty() != for_similar).count() < MOST
     }
 }
 
 /// Messages that are being noted. Those of a note that failed or was dropped are noted again with the next.
-struct Noting<'a> {
+struct PendingNote<'a> {
     of: &'a UnhandledTypes,
     types: Vec<UnhandledType>,
 }
 
-impl Drop for Noting<'_> {
+impl Drop for PendingNote<'_> {
     fn drop(&mut self) {
-        let mut met = self.of.met();
+        let mut seen = self.of.seen();
         for UnhandledType { topic, event_type, messages, .. } in self.types.drain(..) {
-            *met.messages.entry((topic, event_type)).or_default() += messages;
+            *seen.messages.entry((topic, event_type)).or_default() += messages;
         }
     }
 }
 
 impl UnhandledTypes {
-    fn met(&self) -> MutexGuard<'_, Met> {
-        self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    fn seen(&self) -> MutexGuard<'_, SeenTypes> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Logs a type when it is met first. It is a warning when the consumer handles a similar type: the name of one may be wrong,
     /// and the consumer would pass over what it should handle.
-    pub(in crate::consumer) fn meet<'a>(
+    pub(in crate::consumer) fn log_first<'a>(
         &self,
         consumer: &str,
         event_type: &str,
         handled: impl FnOnce() -> Vec<&'a str>,
     ) {
-        let event_type = kept(event_type);
-        let mut met = self.met();
-        if met.similar.contains_key(event_type) {
+        let event_type = shortened(event_type);
+        let mut seen = self.seen();
+        if seen.similar.contains_key(event_type) {
             return;
         }
         let handled = handled();
         let similar = similar_types(event_type, &handled);
         let is_similar = !similar.is_empty();
-        if !met.has_room(is_similar) {
+        if !seen.has_room(is_similar) {
             return;
         }
         log(consumer, event_type, &similar);
         let similar = similar.into_iter().map(str::to_owned).collect();
-        met.similar.insert(event_type.to_owned(), similar);
-        if !met.has_room(is_similar) {
+        seen.similar.insert(event_type.to_owned(), similar);
+        if !seen.has_room(is_similar) {
             tracing::info!(consumer, "further event types without a handler are neither logged nor counted");
         }
     }
 
     /// Counts messages whose transaction is committed, by topic and type. Types that are not kept are not counted.
     pub(in crate::consumer) fn count<'a>(&self, messages: impl Iterator<Item = (&'a Arc<str>, &'a str)>) {
-        let mut met = self.met();
+        let mut seen = self.seen();
         for (topic, event_type) in messages {
-            let event_type = kept(event_type);
+            let event_type = shortened(event_type);
             let key = (Arc::clone(topic), event_type.to_owned());
-            if met.similar.contains_key(event_type)
-                && (met.messages.len() < 2 * MOST || met.messages.contains_key(&key))
+            if seen.similar.contains_key(event_type)
+                && (seen.messages.len() < 2 * MOST || seen.messages.contains_key(&key))
             {
-                *met.messages.entry(key).or_default() += 1;
+                *seen.messages.entry(key).or_default() += 1;
             }
         }
     }
@@ -104,14 +104,14 @@ impl UnhandledTypes {
     /// # Cancel safety
     /// Nothing is lost, and what the store has kept meanwhile counts twice.
     pub(in crate::consumer) async fn note<S: Inbox>(&self, store: &S, consumer: &str, limit: Duration) {
-        let noting = self.begin();
-        if noting.types.is_empty() {
+        let note = self.begin();
+        if note.types.is_empty() {
             return;
         }
-        let noted = tokio::time::timeout(limit, store.note_unhandled(consumer, &noting.types)).await;
+        let noted = tokio::time::timeout(limit, store.note_unhandled(consumer, &note.types)).await;
         let noted = noted.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "no answer in time")));
         match noted {
-            Ok(()) => noting.done(),
+            Ok(()) => note.done(),
             Err(error) if !self.is_away.swap(true, Ordering::Relaxed) => {
                 let error = chain(&error);
                 tracing::warn!(consumer, %error, "messages without a handler are not noted yet");
@@ -121,18 +121,18 @@ impl UnhandledTypes {
     }
 
     /// Takes what was counted.
-    fn begin(&self) -> Noting<'_> {
-        let mut met = self.met();
-        let counted = std::mem::take(&mut met.messages);
+    fn begin(&self) -> PendingNote<'_> {
+        let mut seen = self.seen();
+        let counted = std::mem::take(&mut seen.messages);
         let types = counted.into_iter().map(|((topic, event_type), messages)| {
-            let similar = met.similar.get(&event_type).cloned().unwrap_or_default();
+            let similar = seen.similar.get(&event_type).cloned().unwrap_or_default();
             UnhandledType { topic, event_type, similar, messages }
         });
-        Noting { of: self, types: types.collect() }
+        PendingNote { of: self, types: types.collect() }
     }
 }
 
-impl Noting<'_> {
+impl PendingNote<'_> {
     fn done(mut self) {
         self.types.clear();
         self.of.is_away.store(false, Ordering::Relaxed);
@@ -140,7 +140,7 @@ impl Noting<'_> {
 }
 
 /// Returns what is kept of a type. No database takes a NUL in a text.
-fn kept(event_type: &str) -> &str {
+fn shortened(event_type: &str) -> &str {
     let (text, _) = event_type.split_once('\0').unwrap_or((event_type, ""));
     let end = text.char_indices().nth(LONGEST).map_or(text.len(), |(end, _)| end);
     &text[..end]
@@ -171,28 +171,28 @@ mod tests {
         let types = UnhandledTypes::default();
         for n in 0..1_000 {
             let event_type = format!("{n} {}", "ü".repeat(10_000));
-            types.meet("billing", &event_type, Vec::new);
+            types.log_first("billing", &event_type, Vec::new);
             for topic in ["orders".into(), "shop".into()] {
                 types.count([(&topic, &*event_type)].into_iter());
             }
         }
-        types.meet("billing", "orders.order.palced", || vec!["orders.order.placed"]);
-        let met = types.met.into_inner().expect("no panic");
-        assert_eq!((met.similar.len(), met.messages.len()), (MOST + 1, 2 * MOST));
+        types.log_first("billing", "orders.order.palced", || vec!["orders.order.placed"]);
+        let seen = types.seen.into_inner().expect("no panic");
+        assert_eq!((seen.similar.len(), seen.messages.len()), (MOST + 1, 2 * MOST));
         assert!(
-            met.similar.contains_key("orders.order.palced"),
+            seen.similar.contains_key("orders.order.palced"),
             "a similar type is met however many came before"
         );
-        let mut met = met;
-        met.similar.remove("orders.order.palced");
-        assert!(met.similar.keys().all(|event_type| event_type.chars().count() == LONGEST));
-        assert!(met.messages.keys().all(|(_, event_type)| event_type.chars().count() == LONGEST));
+        let mut seen = seen;
+        seen.similar.remove("orders.order.palced");
+        assert!(seen.similar.keys().all(|event_type| event_type.chars().count() == LONGEST));
+        assert!(seen.messages.keys().all(|(_, event_type)| event_type.chars().count() == LONGEST));
     }
 
     #[test]
     fn a_type_ends_before_its_first_nul() {
         assert_eq!(
-            [kept("orders.\0order"), kept("\0"), kept("orders.order")],
+            [shortened("orders.\0order"), shortened("\0"), shortened("orders.order")],
             ["orders.", "", "orders.order"]
         );
     }
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn messages_of_a_note_that_was_dropped_are_noted_with_the_next() {
         let (types, topic) = (UnhandledTypes::default(), Arc::from("orders"));
-        types.meet("billing", "orders.order.palced", || vec!["orders.order.placed"]);
+        types.log_first("billing", "orders.order.palced", || vec!["orders.order.placed"]);
         let count = |times| types.count(std::iter::repeat_n((&topic, "orders.order.palced"), times));
         count(2);
         let dropped = types.begin();
@@ -209,9 +209,9 @@ mod tests {
         count(3);
         assert_eq!(types.begin().types[0].messages, 3, "what one note has taken another does not note");
         drop(dropped);
-        let noting = types.begin();
-        assert_eq!(noting.types[0].messages, 5);
-        noting.done();
+        let note = types.begin();
+        assert_eq!(note.types[0].messages, 5);
+        note.done();
         assert_eq!(types.begin().types, []);
     }
 }
