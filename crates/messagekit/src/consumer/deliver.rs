@@ -44,16 +44,14 @@ pub(super) async fn deliver<S: Inbox>(
     attempt: u32,
 ) -> Result<Delivered, Error> {
     noted.keep(settings).await?;
-    let (received, task) = settings.router.prepare(message, None);
+    let prepared = PreparedMessage::new(settings, message, None);
     let mut state = LaneState::new("", 1);
     // The sender decides how often a message comes again that ends its process.
     state.guard.all_finished();
     state.failed_runs = attempt.saturating_sub(1);
-    let lane = MessageId::of_first(&received.id.to_string());
+    let lane = MessageId::of_first(&prepared.received.id.to_string());
     let receipt = Receipt::new(Lane { slot: 0, epoch: 0 }, 0);
-    let prepared = PreparedMessage::new(received, task);
-    prepared.log_unhandled_type(settings);
-    let mut messages = vec![QueuedMessage { receipt, prepared: Arc::new(prepared) }];
+    let mut messages = vec![QueuedMessage { receipt, prepared }];
     loop {
         let span = receive(settings, messages.iter().map(|queued| &queued.prepared.received.message));
         let (shared, stop) = (Arc::clone(settings), Arc::new(AtomicBool::new(false)));

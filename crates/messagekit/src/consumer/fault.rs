@@ -7,11 +7,10 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::handler_run::Run;
 use super::settings::Settings;
 use super::spans::ProcessSpans;
 use crate::gate::Starts;
-use crate::handler::{CallResult, Erased, FirstPhase, HandlerError, HandlerErrorKind, Inner};
+use crate::handler::{CallResult, Erased, FirstPhase, HandlerError, HandlerErrorKind, Inner, Input};
 use crate::store::{self, CUT_OFF, Failure, FailureKind, Inbox, TransactionSpans, address};
 use crate::{Error, ErrorKind, chain};
 
@@ -56,23 +55,22 @@ pub(super) async fn handle<S: Inbox>(
     (starts, transaction): (&Starts, &TransactionSpans),
     tx: &mut S::Tx,
     handler: &Arc<dyn Erased<S>>,
-    first: Run<'_>,
-    behind: &[Run<'_>],
+    mut first: Input<'_>,
+    mut behind: Vec<Input<'_>>,
 ) -> Result<(), (usize, Fault)> {
     let deadline = Instant::now() + settings.rules.deadline;
-    let inner = Inner {
-        around: &settings.around,
-        handler: &**handler,
-        first: first.given(deadline),
-        behind: behind.iter().map(|run| run.given(deadline)).collect(),
-    };
-    let spans = ProcessSpans::begin(settings, (address(tx), transaction), &first, behind);
+    std::iter::once(&mut first).chain(&mut behind).for_each(|input| input.info.deadline = Some(deadline));
+    let spans = ProcessSpans::begin(settings, (address(tx), transaction), &first, &behind);
+    let size = |input: &Input<'_>| input.received.message.payload.len();
+    let (first_size, sizes_behind) = (size(&first), behind.iter().map(size).collect::<Vec<_>>());
+    let (count, is_called) = (1 + behind.len(), first.called.is_some());
+    let inner = Inner { around: &settings.around, handler: &**handler, first, behind };
     // Create the future inside the async block, so a panic while creating it is also caught, and one of the user's function.
     let handling = async { inner.run(tx).await.map_err(|error| classify_error(settings, error)) };
     let handling = spans.around(starts.inside(handling));
     // A call has counted its message.
-    if first.called.is_none() {
-        starts.add(u32::try_from(1 + behind.len()).unwrap_or(u32::MAX));
+    if !is_called {
+        starts.add(u32::try_from(count).unwrap_or(u32::MAX));
     }
     let started = std::time::Instant::now();
     let ended = within_deadline(settings, "handler", handling).await;
@@ -82,17 +80,16 @@ pub(super) async fn handle<S: Inbox>(
     settings.stats.took(started.elapsed());
     let (culprit, fault) = match ended {
         Ok(()) => {
-            let handled = std::iter::once(&first).chain(behind);
-            handled.for_each(|run| settings.stats.sized(run.received.message.payload.len()));
+            std::iter::once(first_size).chain(sizes_behind).for_each(|size| settings.stats.sized(size));
             return Ok(());
         }
-        Err((culprit, fault)) => (culprit.filter(|index| *index <= behind.len()), fault),
+        Err((culprit, fault)) => (culprit.filter(|index| *index < count), fault),
     };
     spans.failed(culprit, fault.as_str());
     Err(match (culprit, fault) {
         (Some(index), fault) => (index, fault),
         // The culprit is one of several messages, or all of them together.
-        (None, Fault::Message(failure) | Fault::TransactionTimeout(failure)) if !behind.is_empty() => {
+        (None, Fault::Message(failure) | Fault::TransactionTimeout(failure)) if count > 1 => {
             (0, Fault::Blame(failure))
         }
         (None, fault) => (0, fault),
@@ -104,13 +101,12 @@ pub(super) async fn call<S: Inbox>(
     settings: &Settings<S>,
     starts: &Starts,
     phase: &dyn FirstPhase,
-    run: Run<'_>,
+    mut input: Input<'_>,
 ) -> Result<CallResult, Fault> {
-    let deadline = Instant::now() + settings.rules.deadline;
-    let spans = ProcessSpans::of_call(settings, &run);
+    input.info.deadline = Some(Instant::now() + settings.rules.deadline);
+    let spans = ProcessSpans::of_call(settings, &input);
     // As above: a panic while the future is created is caught too.
-    let calling =
-        async { phase.call(run.given(deadline)).await.map_err(|error| classify_error(settings, error)) };
+    let calling = async { phase.call(input).await.map_err(|error| classify_error(settings, error)) };
     let calling = spans.around(starts.inside(calling));
     starts.add(1);
     let started = std::time::Instant::now();

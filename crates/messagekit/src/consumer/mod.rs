@@ -18,7 +18,6 @@ mod deliver;
 mod delivered;
 mod failure_log;
 mod fault;
-mod handler_run;
 mod lane;
 mod observers;
 mod on_failure;

@@ -10,7 +10,7 @@ use super::priming::Frontiers;
 use super::watch::{DedupWindow, UnhandledTypes};
 use super::{Backoff, OnFailure, Stats};
 use crate::Shutdown;
-use crate::handler::{ClassifyError, Middleware, Router};
+use crate::handler::{ClassifyError, Middleware, Router, Task};
 use crate::store::{ClaimRequest, Failure, FailureKind, Next, ParkingLimits, ReceivedMessage, Store};
 use crate::transport::BatchLimit;
 
@@ -180,9 +180,15 @@ impl<S: Store> Settings<S> {
         self.keeps_order(received) && !stands_alone(failure)
     }
 
-    /// Returns whether a message that cannot be handled waits in place: a deployment may cure it, and its key keeps its order.
-    pub(super) fn blocks(&self, failure: &Failure) -> bool {
-        self.rules.on_failure == OnFailure::Block && !(self.rules.sets_aside && stands_alone(failure))
+    /// Returns the task of a message that cannot be handled. It may wait in place: a deployment may cure it, and its key keeps
+    /// its order.
+    pub(super) fn task_without_handler(&self, failure: Failure) -> Task<S> {
+        let waits = self.rules.on_failure == OnFailure::Block;
+        if waits && !(self.rules.sets_aside && stands_alone(&failure)) {
+            Task::Block(failure)
+        } else {
+            Task::SetAside(failure)
+        }
     }
 
     /// Returns the claim of a message.

@@ -10,9 +10,9 @@ use std::task::Poll;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-use super::handler_run::Run;
 use super::settings::Settings;
 use crate::Message;
+use crate::handler::Input;
 use crate::message::TraceContext;
 use crate::store::{Failure, Next, ReceivedMessage, Store, TransactionSpans};
 use crate::telemetry::{RemoteContext, Telemetry, telemetry};
@@ -66,18 +66,18 @@ impl ProcessSpans {
     pub(super) fn begin<S: Store>(
         settings: &Settings<S>,
         (tx, transaction): (usize, &TransactionSpans),
-        first: &Run<'_>,
-        behind: &[Run<'_>],
+        first: &Input<'_>,
+        behind: &[Input<'_>],
     ) -> Self {
         let Some(telemetry) = telemetry() else { return Self::none() };
         if behind.is_empty() {
             return Self::of_one(telemetry, settings, "process", first, Some((tx, transaction)));
         }
-        let runs = std::iter::once(first).chain(behind);
-        let spans: Vec<Span> = runs
-            .map(|run| {
-                let writer = TraceContext::of(&run.received.message);
-                process(telemetry, settings, "process", run, writer.as_ref())
+        let inputs = std::iter::once(first).chain(behind);
+        let spans: Vec<Span> = inputs
+            .map(|input| {
+                let writer = TraceContext::of(&input.received.message);
+                process(telemetry, settings, "process", input, writer.as_ref())
             })
             .collect();
         // A span begins when it is entered first.
@@ -88,8 +88,9 @@ impl ProcessSpans {
     }
 
     /// Starts the span of the call of a message.
-    pub(super) fn of_call<S: Store>(settings: &Settings<S>, run: &Run<'_>) -> Self {
-        telemetry().map_or_else(Self::none, |telemetry| Self::of_one(telemetry, settings, "call", run, None))
+    pub(super) fn of_call<S: Store>(settings: &Settings<S>, input: &Input<'_>) -> Self {
+        telemetry()
+            .map_or_else(Self::none, |telemetry| Self::of_one(telemetry, settings, "call", input, None))
     }
 
     fn none() -> Self {
@@ -100,15 +101,15 @@ impl ProcessSpans {
         telemetry: &dyn Telemetry,
         settings: &Settings<S>,
         operation: &str,
-        run: &Run<'_>,
+        input: &Input<'_>,
         transaction: Option<(usize, &TransactionSpans)>,
     ) -> Self {
-        match TraceContext::of(&run.received.message) {
+        match TraceContext::of(&input.received.message) {
             Some(writer) if !telemetry.is_recorded(&writer) => {
                 Self { spans: Vec::new(), around: Around::Writer(telemetry.remote(&writer)) }
             }
             writer => {
-                let span = process(telemetry, settings, operation, run, writer.as_ref());
+                let span = process(telemetry, settings, operation, input, writer.as_ref());
                 let held = transaction.map(|(tx, transaction)| {
                     transaction.hold(&span);
                     (tx, transaction.clone())
@@ -154,21 +155,21 @@ fn process<S: Store>(
     telemetry: &dyn Telemetry,
     settings: &Settings<S>,
     operation: &str,
-    run: &Run<'_>,
+    input: &Input<'_>,
     writer: Option<&TraceContext>,
 ) -> Span {
-    let Some(writer) = writer else { return recorded(settings, operation, run) };
+    let Some(writer) = writer else { return recorded(settings, operation, input) };
     if !telemetry.is_recorded(writer) {
         return Span::none();
     }
-    let (span, batch) = (recorded(settings, operation, run), telemetry.current());
+    let (span, batch) = (recorded(settings, operation, input), telemetry.current());
     telemetry.set_parent(&span, writer);
     batch.iter().filter(|batch| batch.is_sampled()).for_each(|batch| telemetry.link(&span, batch));
     span
 }
 
-fn recorded<S: Store>(settings: &Settings<S>, operation: &str, run: &Run<'_>) -> Span {
-    let Run { received, attempt, meta, .. } = run;
+fn recorded<S: Store>(settings: &Settings<S>, operation: &str, input: &Input<'_>) -> Span {
+    let Input { received, meta, info, .. } = input;
     let topic = &*received.message.topic;
     let place = received.position.as_ref();
     tracing::info_span!(
@@ -188,7 +189,7 @@ fn recorded<S: Store>(settings: &Settings<S>, operation: &str, run: &Run<'_>) ->
         messagekit.offset = place.map(|place| place.offset),
         messaging.message.conversation_id = meta.correlation_id.as_ref().map(|id| id.as_str()),
         messagekit.event.type = meta.event_type,
-        messagekit.attempt = attempt,
+        messagekit.attempt = info.attempt,
         messagekit.rolled_back = Empty,
     )
 }

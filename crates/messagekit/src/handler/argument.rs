@@ -6,36 +6,52 @@ use std::sync::Arc;
 use super::HandlerError;
 use crate::Event;
 use crate::message::{DeliveryInfo, Envelope, Message, Meta, codec};
+use crate::store::ReceivedMessage;
 
 /// The result of a call, for the effects of the same message.
 pub(crate) type CallResult = Arc<dyn Any + Send + Sync>;
 
 /// A message for a handler.
 #[derive(Debug)]
-pub struct Given<'a> {
-    pub(crate) message: &'a Message,
-    pub(crate) meta: Meta,
+pub struct Input<'a> {
+    pub(crate) received: &'a ReceivedMessage,
+    pub(crate) meta: &'a Meta,
+    /// Without a deadline until the handler starts.
     pub(crate) info: DeliveryInfo,
     /// The result of its call, if its handler has two phases.
     pub(crate) called: Option<CallResult>,
 }
 
+impl<'a> Input<'a> {
+    /// `attempt` is the number of the handler's run.
+    pub(crate) fn new(received: &'a ReceivedMessage, meta: &'a Meta, attempt: u32) -> Self {
+        let (headers, position) = (received.message.headers.clone(), received.position.clone());
+        Self {
+            received,
+            meta,
+            info: DeliveryInfo { attempt, headers, position, deadline: None },
+            called: None,
+        }
+    }
+}
+
 /// Reads the argument of a handler from a message, in the second of two passes.
 pub trait Argument: Sized + Send + 'static {
-    fn read(given: Given<'_>) -> Result<Self, HandlerError>;
+    fn read(input: Input<'_>) -> Result<Self, HandlerError>;
 }
 
 impl<D: codec::Data> Argument for Envelope<D> {
-    fn read(Given { message, meta, info, .. }: Given<'_>) -> Result<Self, HandlerError> {
-        let mut envelope = codec::decode(meta, message).map_err(HandlerError::undecodable)?;
+    fn read(Input { received, meta, info, .. }: Input<'_>) -> Result<Self, HandlerError> {
+        let mut envelope =
+            codec::decode(meta.clone(), &received.message).map_err(HandlerError::undecodable)?;
         envelope.delivery = Some(info);
         Ok(envelope)
     }
 }
 
 impl Argument for Message {
-    fn read(given: Given<'_>) -> Result<Self, HandlerError> {
-        Ok(given.message.clone())
+    fn read(input: Input<'_>) -> Result<Self, HandlerError> {
+        Ok(input.received.message.clone())
     }
 }
 

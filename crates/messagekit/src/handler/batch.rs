@@ -2,15 +2,15 @@
 
 use std::marker::PhantomData;
 
-use super::argument::{Argument, Given};
+use super::argument::{Argument, Input};
 use super::function::{Erased, Handling, refused};
 use super::{HandlerError, HandlerFn, StateHandlerFn};
 use crate::store::Store;
 
 /// Reads all messages. An error names the message that cannot be read.
-fn read<A: Argument>(first: Given<'_>, behind: Vec<Given<'_>>) -> Result<Vec<A>, HandlerError> {
-    let given = std::iter::once(first).chain(behind).enumerate();
-    given.map(|(index, given)| A::read(given).map_err(|error| error.at(index))).collect()
+fn read<A: Argument>(first: Input<'_>, behind: Vec<Input<'_>>) -> Result<Vec<A>, HandlerError> {
+    let inputs = std::iter::once(first).chain(behind).enumerate();
+    inputs.map(|(index, input)| A::read(input).map_err(|error| error.at(index))).collect()
 }
 
 pub(crate) struct Several<H, A>(pub(crate) H, pub(crate) PhantomData<fn(A)>);
@@ -18,7 +18,7 @@ pub(crate) struct Several<H, A>(pub(crate) H, pub(crate) PhantomData<fn(A)>);
 impl<S: Store, A: Argument, H: for<'a> HandlerFn<'a, S::Tx, Vec<A>, Future: Send>> Erased<S>
     for Several<H, A>
 {
-    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, behind: Vec<Given<'a>>) -> Handling<'a> {
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Input<'a>, behind: Vec<Input<'a>>) -> Handling<'a> {
         match read(first, behind) {
             Ok(arguments) => Box::pin(self.0.call(tx, arguments)),
             Err(error) => refused(error),
@@ -43,7 +43,7 @@ where
     A: Argument,
     H: for<'a> StateHandlerFn<'a, State, S::Tx, Vec<A>, Future: Send>,
 {
-    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, behind: Vec<Given<'a>>) -> Handling<'a> {
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Input<'a>, behind: Vec<Input<'a>>) -> Handling<'a> {
         match read(first, behind) {
             Ok(arguments) => Box::pin(self.1.call(&self.0, tx, arguments)),
             Err(error) => refused(error),

@@ -1,6 +1,6 @@
 //! A handler that takes every message unread.
 
-use super::argument::Given;
+use super::argument::Input;
 use super::function::{Erased, Handling};
 use crate::store::{BoxFuture, Store};
 use crate::{DeliveryInfo, HandlerError, Message, MessageId, Position};
@@ -32,8 +32,8 @@ pub(crate) trait TakesAll<S: Store>: Erased<S> {
 }
 
 impl<S: Store, C: CatchAll<S>> Erased<S> for Unread<C> {
-    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, _: Vec<Given<'a>>) -> Handling<'a> {
-        self.0.take(tx, first.message, first.info)
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Input<'a>, _: Vec<Input<'a>>) -> Handling<'a> {
+        self.0.take(tx, &first.received.message, first.info)
     }
 }
 

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use async_trait::async_trait;
 
 use super::HandlerError;
-use super::argument::{Argument, CallResult, Form, Given};
+use super::argument::{Argument, CallResult, Form, Input};
 use crate::Event;
 use crate::message::Envelope;
 use crate::store::{BoxFuture, Store};
@@ -69,7 +69,7 @@ pub(crate) fn refused<'a>(error: HandlerError) -> Handling<'a> {
 /// A type-erased handler.
 pub(crate) trait Erased<S: Store>: Send + Sync {
     /// Handles a message, and the messages behind it if the handler [takes several](Self::takes_several).
-    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, behind: Vec<Given<'a>>) -> Handling<'a>;
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Input<'a>, behind: Vec<Input<'a>>) -> Handling<'a>;
 
     /// Returns whether one call may handle more than one message.
     fn takes_several(&self) -> bool {
@@ -85,13 +85,13 @@ pub(crate) trait Erased<S: Store>: Send + Sync {
 /// The call of a handler in two phases.
 pub(crate) trait FirstPhase: Send + Sync {
     /// Makes the call for a message.
-    fn call<'a>(&'a self, given: Given<'a>) -> Calling<'a>;
+    fn call<'a>(&'a self, input: Input<'a>) -> Calling<'a>;
 }
 
 pub(crate) struct Function<H, A>(pub(crate) H, pub(crate) PhantomData<fn(A)>);
 
 impl<S: Store, A: Argument, H: for<'a> HandlerFn<'a, S::Tx, A, Future: Send>> Erased<S> for Function<H, A> {
-    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, _: Vec<Given<'a>>) -> Handling<'a> {
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Input<'a>, _: Vec<Input<'a>>) -> Handling<'a> {
         match A::read(first) {
             Ok(argument) => Box::pin(self.0.call(tx, argument)),
             Err(error) => refused(error),
@@ -102,7 +102,7 @@ impl<S: Store, A: Argument, H: for<'a> HandlerFn<'a, S::Tx, A, Future: Send>> Er
 pub(crate) struct Object<C>(pub(crate) C);
 
 impl<S: Store, C: IdempotentConsumer<S>> Erased<S> for Object<C> {
-    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, _: Vec<Given<'a>>) -> Handling<'a> {
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Input<'a>, _: Vec<Input<'a>>) -> Handling<'a> {
         match Envelope::<C::Event>::read(first) {
             Ok(event) => self.0.handle(tx, event),
             Err(error) => refused(error),

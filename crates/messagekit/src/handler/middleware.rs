@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::HandlerError;
-use super::argument::Given;
+use super::argument::Input;
 use super::function::Erased;
 use crate::message::{DeliveryInfo, Message};
 use crate::store::Store;
@@ -52,20 +52,20 @@ pub trait Middleware<S: Store>: Send + Sync + 'static {
 pub struct Inner<'a, S: Store> {
     pub(crate) around: &'a [Arc<dyn Middleware<S>>],
     pub(crate) handler: &'a dyn Erased<S>,
-    pub(crate) first: Given<'a>,
+    pub(crate) first: Input<'a>,
     /// The messages behind the first one, if the handler takes several.
-    pub(crate) behind: Vec<Given<'a>>,
+    pub(crate) behind: Vec<Input<'a>>,
 }
 
 impl<S: Store> Inner<'_, S> {
     /// Returns the received message; the first one, if the handler takes several.
     pub fn message(&self) -> &Message {
-        self.first.message
+        &self.first.received.message
     }
 
     /// Returns all messages of this handler call, in order.
     pub fn messages(&self) -> impl Iterator<Item = &Message> {
-        std::iter::once(&self.first).chain(&self.behind).map(|given| given.message)
+        std::iter::once(&self.first).chain(&self.behind).map(|input| &input.received.message)
     }
 
     /// Returns the event's type, if the message has one.
@@ -94,7 +94,7 @@ impl<S: Store> Inner<'_, S> {
 impl<S: Store> fmt::Debug for Inner<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner")
-            .field("message", self.first.message)
+            .field("message", &self.first.received.message)
             .field("around", &self.around.len())
             .finish_non_exhaustive()
     }

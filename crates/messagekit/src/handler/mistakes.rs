@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::HandlerError;
-use super::argument::{Argument, EventArgument, Given};
+use super::argument::{Argument, EventArgument, Input};
 use super::function::HandlerFn;
 use super::state::{StateHandlerFn, each_state};
 use crate::Event;
@@ -33,7 +33,7 @@ macro_rules! mistake {
         where
             $Said: $Explained,
         {
-            fn read(_: Given<'_>) -> Result<Self, HandlerError> {
+            fn read(_: Input<'_>) -> Result<Self, HandlerError> {
                 $Said::never()
             }
         }

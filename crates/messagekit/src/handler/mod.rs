@@ -17,7 +17,7 @@ mod two_phases_with_state;
 mod versions;
 
 pub use argument::EventArgument;
-pub(crate) use argument::{CallResult, Given};
+pub(crate) use argument::{CallResult, Input};
 pub use catch_all::CatchAll;
 pub(crate) use error::ClassifyError;
 pub use error::{HandlerError, HandlerErrorKind};

@@ -61,6 +61,8 @@ pub(crate) enum Task<S: Store> {
     /// No handler takes its type, which is given unless a header names it.
     Ignore(Option<String>),
     SetAside(Failure),
+    /// No router chooses it, but a consumer whose lane waits for a message that cannot be handled.
+    Block(Failure),
 }
 
 impl<S: Store> Router<S> {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::HandlerError;
-use super::argument::{Argument, Form, Given};
+use super::argument::{Argument, Form, Input};
 use super::function::{Erased, Handling, refused};
 use crate::store::Store;
 
@@ -69,7 +69,7 @@ where
     A: Argument,
     H: for<'a> StateHandlerFn<'a, State, S::Tx, A, Future: Send>,
 {
-    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, _: Vec<Given<'a>>) -> Handling<'a> {
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Input<'a>, _: Vec<Input<'a>>) -> Handling<'a> {
         match A::read(first) {
             Ok(argument) => Box::pin(self.1.call(&self.0, tx, argument)),
             Err(error) => refused(error),

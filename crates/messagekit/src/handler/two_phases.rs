@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::HandlerError;
-use super::argument::{Argument, CallResult, Given};
+use super::argument::{Argument, CallResult, Input};
 use super::function::{Calling, Erased, FirstPhase, Handling, refused};
 use crate::store::Store;
 
@@ -69,24 +69,24 @@ where
 
 /// Reads the argument of the effects and the result of the call.
 pub(super) fn read<A: Argument, R: Send + Sync + 'static>(
-    mut given: Given<'_>,
+    mut input: Input<'_>,
 ) -> Result<(A, Arc<R>), HandlerError> {
-    let result = given.called.take().and_then(|result| result.downcast::<R>().ok());
+    let result = input.called.take().and_then(|result| result.downcast::<R>().ok());
     // The consumer makes the call of a message before the transaction of its effects.
     let result = result.ok_or_else(|| HandlerError::retryable("the effects came before the call"))?;
-    Ok((A::read(given)?, result))
+    Ok((A::read(input)?, result))
 }
 
 /// Reads the argument of the call, and makes it.
 pub(super) async fn made<A: Argument, R, Fut>(
-    given: Given<'_>,
+    input: Input<'_>,
     call: impl FnOnce(A) -> Fut,
 ) -> Result<CallResult, HandlerError>
 where
     R: Send + Sync + 'static,
     Fut: Future<Output = Result<R, HandlerError>>,
 {
-    Ok(Arc::new(call(A::read(given)?).await?))
+    Ok(Arc::new(call(A::read(input)?).await?))
 }
 
 pub(crate) struct TwoPhases<C, H, A, R>(pub(crate) C, pub(crate) H, pub(crate) PhantomData<fn(A) -> R>);
@@ -99,7 +99,7 @@ where
     C: CallFn<A, R>,
     H: for<'a> EffectsFn<'a, S::Tx, A, R>,
 {
-    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, _: Vec<Given<'a>>) -> Handling<'a> {
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Input<'a>, _: Vec<Input<'a>>) -> Handling<'a> {
         match read::<A, R>(first) {
             Ok((argument, result)) => Box::pin(async move { self.1.call(tx, argument, &result).await }),
             Err(error) => refused(error),
@@ -118,7 +118,7 @@ where
     C: CallFn<A, R>,
     H: Send + Sync,
 {
-    fn call<'a>(&'a self, given: Given<'a>) -> Calling<'a> {
-        Box::pin(made(given, |argument: A| self.0.call(argument)))
+    fn call<'a>(&'a self, input: Input<'a>) -> Calling<'a> {
+        Box::pin(made(input, |argument: A| self.0.call(argument)))
     }
 }

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::HandlerError;
-use super::argument::{Argument, Given};
+use super::argument::{Argument, Input};
 use super::function::{Calling, Erased, FirstPhase, Handling, refused};
 use super::state::each_state;
 use super::two_phases::{made, read};
@@ -95,7 +95,7 @@ where
     C: for<'a> StateCallFn<'a, State, A, R>,
     H: for<'a> StateEffectsFn<'a, State, S::Tx, A, R>,
 {
-    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Given<'a>, _: Vec<Given<'a>>) -> Handling<'a> {
+    fn call<'a>(&'a self, tx: &'a mut S::Tx, first: Input<'a>, _: Vec<Input<'a>>) -> Handling<'a> {
         match read::<A, R>(first) {
             Ok((argument, result)) => {
                 Box::pin(async move { self.2.call(&self.0, tx, argument, &result).await })
@@ -117,7 +117,7 @@ where
     C: for<'a> StateCallFn<'a, State, A, R>,
     H: Send + Sync,
 {
-    fn call<'a>(&'a self, given: Given<'a>) -> Calling<'a> {
-        Box::pin(made(given, |argument: A| self.1.call(&self.0, argument)))
+    fn call<'a>(&'a self, input: Input<'a>) -> Calling<'a> {
+        Box::pin(made(input, |argument: A| self.1.call(&self.0, argument)))
     }
 }

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use super::messages::{Batch, Duty};
+use super::messages::Batch;
 use super::steps::Plan;
 use crate::consumer::fault::{Fault, call};
-use crate::consumer::handler_run::Run;
 use crate::consumer::lane::CallState;
 use crate::consumer::settings::Settings;
+use crate::handler::{Input, Task};
 use crate::store::{Claim, ClaimRequest, End, Inbox, TransactError};
 use crate::{Error, crash};
 
@@ -119,7 +119,7 @@ async fn find_open<S: Inbox>(
 ) -> Result<Vec<usize>, PeekError> {
     let state = |index: usize| batch.messages[index].call.state();
     let calls_first = |index: &usize| {
-        matches!(batch.duty(settings, *index), Duty::Handle(handler, _) if handler.first_phase().is_some())
+        matches!(batch.task(*index), Task::Handle { handler, .. } if handler.first_phase().is_some())
             && plan.handlers.may_run(*index)
     };
     let calling: Vec<usize> = range.clone().filter(calls_first).collect();
@@ -140,16 +140,14 @@ async fn ask_store<S: Inbox>(
     range: &Range<usize>,
     calling: &[usize],
 ) -> Result<(), PeekError> {
-    let is_claimed =
-        |index: &usize| matches!(batch.duty(settings, *index), Duty::Handle(..) | Duty::Block(_));
+    let is_claimed = |index: &usize| matches!(batch.task(*index), Task::Handle { .. } | Task::Block(_));
     let claimed: Vec<usize> = range.clone().filter(is_claimed).collect();
     let requests = claimed.iter().map(|index| settings.claim_of(batch.received(*index))).collect();
     let claims = peek(settings, requests).await?;
     let fresh: HashSet<usize> = std::iter::zip(claimed, claims)
         .filter_map(|(index, claim)| (claim == Claim::Fresh).then_some(index))
         .collect();
-    let blocks =
-        |index: &usize| fresh.contains(index) && matches!(batch.duty(settings, *index), Duty::Block(_));
+    let blocks = |index: &usize| fresh.contains(index) && matches!(batch.task(*index), Task::Block(_));
     // The lane waits for it, and with it what is behind.
     let end = range.clone().find(blocks).unwrap_or(range.end);
     for index in calling {
@@ -233,11 +231,11 @@ impl<'a, S: Inbox> CallsInProgress<'a, S> {
                 return None;
             }
             let prepared = &self.batch.messages[index];
-            let Duty::Handle(handler, meta) = self.batch.duty(self.settings, index) else { return None };
+            let Task::Handle { handler, meta } = self.batch.task(index) else { return None };
             let phase = handler.first_phase()?;
             let attempt = if index == 0 { self.batch.first_attempt } else { 1 };
-            let run = Run { received: &prepared.received, meta, attempt, called: None };
-            match call(self.settings, &self.batch.starts, phase, run).await {
+            let input = Input::new(&prepared.received, meta, attempt);
+            match call(self.settings, &self.batch.starts, phase, input).await {
                 Ok(result) => {
                     crash::point("consumer.called");
                     prepared.call.set(CallState::Made(result));

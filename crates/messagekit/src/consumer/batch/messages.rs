@@ -5,19 +5,17 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use crate::Meta;
-use crate::consumer::handler_run::Run;
 use crate::consumer::lane::PreparedMessage;
 use crate::consumer::settings::Settings;
 use crate::gate::Starts;
-use crate::handler::{Erased, Task};
+use crate::handler::{Erased, Input, Task};
 use crate::store::{Failure, ReceivedMessage, Store, TransactionSpans};
 
 /// The messages of a batch run as one of its transactions sees them.
 pub(super) struct Batch<S: Store> {
     pub(super) messages: Arc<Vec<Arc<PreparedMessage<S>>>>,
-    /// Known culprits: the transaction sets them aside instead of handling them.
-    pub(super) failed: BTreeMap<usize, Failure>,
+    /// The tasks of known culprits, which replace their own: the transaction sets them aside.
+    pub(super) culprits: BTreeMap<usize, Task<S>>,
     /// The number of this run of the first message; the others run for the first time.
     pub(super) first_attempt: u32,
     /// The message whose handler started last.
@@ -26,16 +24,6 @@ pub(super) struct Batch<S: Store> {
     pub(super) starts: Starts,
     /// The spans of the transaction.
     pub(super) spans: TransactionSpans,
-}
-
-/// The action of a transaction on a message.
-pub(super) enum Duty<'a, S: Store> {
-    /// Claim and run it.
-    Handle(&'a Arc<dyn Erased<S>>, &'a Meta),
-    /// Claim it, and fail with it unless it is already finished: its lane waits for it.
-    Block(&'a Failure),
-    SetAside(&'a Failure),
-    Ignore,
 }
 
 impl<S: Store> Batch<S> {
@@ -48,35 +36,24 @@ impl<S: Store> Batch<S> {
         self.messages.iter().for_each(|prepared| prepared.call.ask_again());
     }
 
-    pub(super) fn duty(&self, settings: &Settings<S>, index: usize) -> Duty<'_, S> {
-        match (&self.messages[index].task, self.failed.get(&index)) {
-            (Task::SetAside(failure), None) if settings.blocks(failure) => Duty::Block(failure),
-            (_, Some(failure)) | (Task::SetAside(failure), None) => Duty::SetAside(failure),
-            (Task::Handle { handler, meta }, None) => Duty::Handle(handler, meta),
-            (Task::Ignore(_), None) => Duty::Ignore,
-        }
+    /// Returns what a transaction does with the message.
+    pub(super) fn task(&self, index: usize) -> &Task<S> {
+        self.culprits.get(&index).unwrap_or(&self.messages[index].task)
     }
 
-    /// Returns the topics and types of the messages of a range that are passed over.
-    pub(super) fn passed_over(
-        &self,
-        settings: &Settings<S>,
-        range: Range<usize>,
-    ) -> impl Iterator<Item = (&Arc<str>, &str)> {
-        let is_passed_over = move |index: &usize| matches!(self.duty(settings, *index), Duty::Ignore);
-        range.filter(is_passed_over).filter_map(|index| {
+    /// Returns the topics and types of the messages of a range that no handler takes.
+    pub(super) fn unhandled_types(&self, range: Range<usize>) -> impl Iterator<Item = (&Arc<str>, &str)> {
+        range.filter(|index| !self.culprits.contains_key(index)).filter_map(|index| {
             let prepared = &self.messages[index];
             Some((&prepared.received.message.topic, prepared.unhandled_type()?))
         })
     }
 
-    /// Returns the message as a run of this handler, unless another handler or none takes it.
-    pub(super) fn run_by(&self, index: usize, by: &Arc<dyn Erased<S>>) -> Option<Run<'_>> {
-        match &self.messages[index].task {
-            Task::Handle { handler, meta }
-                if Arc::ptr_eq(handler, by) && !self.failed.contains_key(&index) =>
-            {
-                Some(Run { received: self.received(index), meta, attempt: 1, called: None })
+    /// Returns the message as an input of this handler, unless another handler or none takes it.
+    pub(super) fn input_of(&self, index: usize, by: &Arc<dyn Erased<S>>) -> Option<Input<'_>> {
+        match self.task(index) {
+            Task::Handle { handler, meta } if Arc::ptr_eq(handler, by) => {
+                Some(Input::new(self.received(index), meta, 1))
             }
             _ => None,
         }
@@ -102,11 +79,11 @@ impl<S: Store> Batch<S> {
         range
     }
 
-    /// Returns the failure for which the message is set aside, if there is one.
+    /// Returns the failure for which the message does not run, if there is one.
     pub(super) fn failure(&self, index: usize) -> Option<&Failure> {
-        self.failed.get(&index).or(match &self.messages[index].task {
-            Task::SetAside(failure) => Some(failure),
+        match self.task(index) {
+            Task::SetAside(failure) | Task::Block(failure) => Some(failure),
             Task::Handle { .. } | Task::Ignore(_) => None,
-        })
+        }
     }
 }

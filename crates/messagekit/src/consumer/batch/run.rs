@@ -25,6 +25,7 @@ use crate::consumer::lane::{
 use crate::consumer::settings::Settings;
 use crate::consumer::{ConsumerStats, OnFailure};
 use crate::gate::{Outcome, Starts};
+use crate::handler::Task;
 use crate::store::{Failure, FailureKind, Inbox, ParkingLimits, Store, TransactionSpans};
 use crate::transport::Receipt;
 use crate::{Error, ErrorKind, MessageId, crash};
@@ -74,10 +75,8 @@ pub(in crate::consumer) async fn run_batch<S: Inbox>(
 ) -> BatchOutcome<S> {
     // Check the age now and not on arrival: a lane may wait for days, and a cleanup removes markers meanwhile.
     let now = Timestamp::now();
-    let (receipts, messages): (Vec<Receipt>, Vec<_>) = queued
-        .into_iter()
-        .map(|one| (one.receipt, set_aside_if_too_old(&settings, one.prepared, now)))
-        .unzip();
+    let (receipts, messages): (Vec<Receipt>, Vec<_>) =
+        queued.into_iter().map(|one| (one.receipt, check_age(&settings, one.prepared, now))).unzip();
     let handled = messages.iter().map(|prepared| prepared.is_handled()).collect();
     let mut machine = StateMachine::new(settings.rules, state, handled, Instant::now());
     let run = BatchRun {
@@ -136,9 +135,10 @@ impl<S: Inbox> BatchRun<S> {
 
     async fn run_transaction(&self, mut plan: Plan, machine: &StateMachine) -> StepResult {
         let settings = &self.settings;
+        let set_aside = |(index, failure): (&usize, &Failure)| (*index, Task::SetAside(failure.clone()));
         let batch = Arc::new(Batch {
             messages: Arc::clone(&self.messages),
-            failed: machine.failed().clone(),
+            culprits: machine.failed().iter().map(set_aside).collect(),
             first_attempt: machine.first_attempt(),
             running: AtomicUsize::new(0),
             starts: self.starts.clone(),
@@ -205,7 +205,7 @@ impl<S: Inbox> BatchRun<S> {
             }
         }
         if stats.ignored > 0 {
-            settings.unhandled_types.count(batch.passed_over(settings, committed));
+            settings.unhandled_types.count(batch.unhandled_types(committed));
         }
     }
 
@@ -262,7 +262,7 @@ impl<S: Inbox> BatchRun<S> {
         prepared.call.forget_unless_made();
         match failed.get(&index) {
             Some(failure) if !rules.runs_again && rules.on_failure != OnFailure::Block => {
-                prepared.set_aside(failure.clone())
+                prepared.without_handler(&self.settings, failure.clone())
             }
             _ => Arc::clone(prepared),
         }
@@ -312,14 +312,14 @@ impl<S: Inbox> BatchRun<S> {
     }
 }
 
-/// Sets messages older than the dedup window aside instead of handling them.
-fn set_aside_if_too_old<S: Inbox>(
+/// Replaces the task of a message that is older than the dedup window: its handler does not run.
+fn check_age<S: Inbox>(
     settings: &Settings<S>,
     prepared: Arc<PreparedMessage<S>>,
     now: Timestamp,
 ) -> Arc<PreparedMessage<S>> {
     match settings.window.outside(&prepared.received.message, now).filter(|_| prepared.is_handled()) {
-        Some(failure) => prepared.set_aside(failure),
+        Some(failure) => prepared.without_handler(settings, failure),
         None => prepared,
     }
 }

@@ -8,14 +8,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use super::messages::{Batch, Duty};
+use super::messages::Batch;
 use super::steps::Plan;
 use crate::consumer::fault::{Fault, handle, store_error_name};
-use crate::consumer::handler_run::Run;
 use crate::consumer::lane::{PreparedMessage, key_lane_of};
 use crate::consumer::settings::Settings;
 use crate::consumer::{ConsumerStats, Delivered};
-use crate::handler::Erased;
+use crate::handler::{Erased, Input, Task};
 use crate::store::{
     self, Attempts, Claim, ClaimRequest, End, FailedMessageRows, Failure, FailureKind, Inbox, Next,
     NextOffset, Primings, ReceivedMessage, SetAsideOutcome, TransactError, TransactionSpans,
@@ -170,8 +169,7 @@ impl<'a, S: Inbox> BatchTransaction<'a, S> {
 
     async fn claim(&mut self, tx: &mut S::Tx) -> Result<(), TransactionOutcome> {
         let (settings, batch) = (self.settings, self.batch);
-        let is_claimed =
-            |index: &usize| matches!(batch.duty(settings, *index), Duty::Handle(..) | Duty::Block(_));
+        let is_claimed = |index: &usize| matches!(batch.task(*index), Task::Handle { .. } | Task::Block(_));
         let claimed = self.plan.range.clone().filter(is_claimed);
         self.requests = claimed.map(|index| settings.claim_of(batch.received(index))).collect();
         if !self.requests.is_empty() {
@@ -182,21 +180,21 @@ impl<'a, S: Inbox> BatchTransaction<'a, S> {
         Ok(())
     }
 
-    /// Executes the duty of a message, and returns the number of messages that it covered. It may end the transaction before
+    /// Executes the task of a message, and returns the number of messages that it covered. It may end the transaction before
     /// the message.
     async fn apply_message(&mut self, tx: &mut S::Tx, index: usize) -> Result<usize, TransactionOutcome> {
         let batch = self.batch;
-        match batch.duty(self.settings, index) {
-            Duty::Block(failure) if self.claims[self.claimed] == Claim::Fresh => {
+        match batch.task(index) {
+            Task::Block(failure) if self.claims[self.claimed] == Claim::Fresh => {
                 return Err(TransactionOutcome::Failed { index, fault: Fault::Message(failure.clone()) });
             }
-            Duty::Block(_) => self.duplicate(index),
-            Duty::Ignore => {
+            Task::Block(_) => self.duplicate(index),
+            Task::Ignore(_) => {
                 self.stats.ignored += 1;
                 self.record_outcome(index, || Delivered::Ignored);
             }
-            Duty::SetAside(failure) => self.set_aside(tx, index, failure).await?,
-            Duty::Handle(handler, meta) => match self.claims[self.claimed] {
+            Task::SetAside(failure) => self.set_aside(tx, index, failure).await?,
+            Task::Handle { handler, meta } => match self.claims[self.claimed] {
                 Claim::Fresh => return self.handle(tx, index, handler, meta).await,
                 Claim::KeyBlocked => {
                     self.claimed += 1;
@@ -241,24 +239,24 @@ impl<'a, S: Inbox> BatchTransaction<'a, S> {
             self.through = index;
             return Ok(0);
         }
-        let behind: Vec<Run<'_>> = match handler.takes_several() {
+        let behind: Vec<Input<'_>> = match handler.takes_several() {
             true => (index + 1..self.plan.range.end)
                 .zip(&self.claims[self.claimed + 1..])
                 .take_while(|(index, claim)| **claim == Claim::Fresh && handlers.may_run(*index))
-                .map_while(|(index, _)| batch.run_by(index, handler))
+                .map_while(|(index, _)| batch.input_of(index, handler))
                 .collect(),
             false => Vec::new(),
         };
         let attempt = if index == 0 { batch.first_attempt } else { 1 };
-        let first = Run { received: batch.received(index), meta, attempt, called };
+        let first = Input { called, ..Input::new(batch.received(index), meta, attempt) };
+        let taken = 1 + behind.len();
         batch.running.store(index, Ordering::Relaxed);
         if let Err((at, fault)) =
-            handle(self.settings, (&batch.starts, &batch.spans), tx, handler, first, &behind).await
+            handle(self.settings, (&batch.starts, &batch.spans), tx, handler, first, behind).await
         {
             return Err(TransactionOutcome::Failed { index: index + at, fault });
         }
         crash::point("consumer.handled");
-        let taken = 1 + behind.len();
         self.claimed += taken;
         self.stats.handled += taken as u64;
         (index..index + taken).for_each(|index| self.record_outcome(index, || Delivered::Handled));

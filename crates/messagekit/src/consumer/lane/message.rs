@@ -7,6 +7,7 @@ use crate::consumer::settings::Settings;
 use crate::handler::Task;
 use crate::store::{Failure, ReceivedMessage, Store};
 use crate::transport::Receipt;
+use crate::{Message, Position};
 
 /// A prepared delivery.
 pub(in crate::consumer) struct QueuedMessage<S: Store> {
@@ -23,19 +24,26 @@ pub(in crate::consumer) struct PreparedMessage<S: Store> {
 }
 
 impl<S: Store> PreparedMessage<S> {
-    pub(in crate::consumer) fn new(received: ReceivedMessage, task: Task<S>) -> Self {
-        Self { received, task, call: CallSlot::default() }
+    /// Finds the task of a message, and logs its type if no handler takes it.
+    pub(in crate::consumer) fn new(
+        settings: &Settings<S>,
+        message: Message,
+        position: Option<Position>,
+    ) -> Arc<Self> {
+        let (received, task) = settings.router.prepare(message, position);
+        let task = match task {
+            Task::SetAside(failure) => settings.task_without_handler(failure),
+            task => task,
+        };
+        let prepared = Self { received, task, call: CallSlot::default() };
+        if let Some(event_type) = prepared.unhandled_type() {
+            settings.unhandled_types.log_first(&settings.name, event_type, || settings.router.types());
+        }
+        Arc::new(prepared)
     }
 
     pub(in crate::consumer) fn is_handled(&self) -> bool {
         matches!(self.task, Task::Handle { .. })
-    }
-
-    /// Logs its type if no handler takes it.
-    pub(in crate::consumer) fn log_unhandled_type(&self, settings: &Settings<S>) {
-        if let Some(event_type) = self.unhandled_type() {
-            settings.unhandled_types.log_first(&settings.name, event_type, || settings.router.types());
-        }
     }
 
     /// Returns the event type of a message that no handler takes, empty if it has none.
@@ -44,8 +52,9 @@ impl<S: Store> PreparedMessage<S> {
         Some(event_type.as_deref().or_else(|| self.received.message.event_type()).unwrap_or_default())
     }
 
-    /// Returns the same message with the task to set it aside.
-    pub(in crate::consumer) fn set_aside(&self, failure: Failure) -> Arc<Self> {
-        Arc::new(Self::new(self.received.clone(), Task::SetAside(failure)))
+    /// Returns the same message with a task that does not run its handler, because of this failure.
+    pub(in crate::consumer) fn without_handler(&self, settings: &Settings<S>, failure: Failure) -> Arc<Self> {
+        let (received, task) = (self.received.clone(), settings.task_without_handler(failure));
+        Arc::new(Self { received, task, call: CallSlot::default() })
     }
 }

@@ -9,10 +9,9 @@ use tokio::time::Instant;
 
 use crate::consumer::Backoff;
 use crate::consumer::fault::{Fault, call, handle, store_error_name, store_fault};
-use crate::consumer::handler_run::Run;
 use crate::consumer::settings::{Settings, WINDOW_BYTES};
 use crate::gate::Starts;
-use crate::handler::{CallResult, Erased, Task};
+use crate::handler::{CallResult, Erased, Input, Task};
 use crate::store::{
     End, Failure, FailureKind, Follower, Inbox, ReceivedMessage, Retries, RetryLease, Store, TransactError,
     TransactionSpans,
@@ -108,7 +107,7 @@ pub(super) async fn call_head<S: Inbox>(
     // The run says why it has no handler.
     let Ok(head) = prepare(settings, leased.received.clone(), leased.attempt) else { return Ok(None) };
     let Some(phase) = head.handler.first_phase() else { return Ok(None) };
-    let called = call(settings, starts, phase, head.run()).await?;
+    let called = call(settings, starts, phase, head.input()).await?;
     crash::point("retry.called");
     Ok(Some(called))
 }
@@ -190,7 +189,7 @@ fn prepare<S: Inbox>(
     let (received, task) = settings.router.prepare(received.message, received.position);
     match task {
         Task::Handle { handler, meta } => Ok(KeyMessage { received, meta, handler, attempt, called: None }),
-        Task::SetAside(failure) => Err(failure),
+        Task::SetAside(failure) | Task::Block(failure) => Err(failure),
         Task::Ignore(_) => {
             let text = "no handler for this event type: deploy one, then retry";
             Err(Failure::permanent(FailureKind::UnknownType, text))
@@ -291,19 +290,20 @@ impl<S: Inbox> KeyTransaction<'_, S> {
                 break;
             }
             let same = |other: &&KeyMessage<S>| Arc::ptr_eq(&other.handler, &message.handler);
-            let with = match message.handler.takes_several() {
-                true => messages[next + 1..].iter().take_while(same).map(KeyMessage::run).collect(),
+            let behind: Vec<Input<'_>> = match message.handler.takes_several() {
+                true => messages[next + 1..].iter().take_while(same).map(KeyMessage::input).collect(),
                 false => Vec::new(),
             };
+            let count = 1 + behind.len();
+            let starts_and_spans = (self.starts, self.spans);
             if let Err((at, fault)) =
-                handle(self.settings, (self.starts, self.spans), tx, &message.handler, message.run(), &with)
-                    .await
+                handle(self.settings, starts_and_spans, tx, &message.handler, message.input(), behind).await
             {
                 let index = first + u32::try_from(next + at).unwrap_or(u32::MAX);
                 return Err(RunOutcome::Failed(Culprit { index: Some(index), length: self.length(), fault }));
             }
             crash::point("retry.handled");
-            next += 1 + with.len();
+            next += count;
         }
         // The leased message is not one of its followers.
         self.followers.extend(taken.drain(..).take(next - usize::from(first == 0)));
@@ -316,7 +316,8 @@ impl<S: Inbox> KeyTransaction<'_, S> {
 }
 
 impl<S: Store> KeyMessage<S> {
-    fn run(&self) -> Run<'_> {
-        Run { received: &self.received, meta: &self.meta, attempt: self.attempt, called: self.called.clone() }
+    fn input(&self) -> Input<'_> {
+        let called = self.called.clone();
+        Input { called, ..Input::new(&self.received, &self.meta, self.attempt) }
     }
 }

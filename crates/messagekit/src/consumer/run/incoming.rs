@@ -1,7 +1,5 @@
 //! Events of the subscriber: assigned and lost lanes, and messages.
 
-use std::sync::Arc;
-
 use super::Running;
 use crate::consumer::lane::{AssignedLane, FlowControl, PreparedMessage, QueuedMessage};
 use crate::store::Inbox;
@@ -54,11 +52,8 @@ impl<S: Inbox, Sub: Subscriber> Running<S, Sub> {
             self.released.push(delivery.receipt);
             return;
         };
-        let (received, task) = self.settings.router.prepare(delivery.message, delivery.position);
-        let prepared = PreparedMessage::new(received, task);
-        prepared.log_unhandled_type(&self.settings);
-        let queued = QueuedMessage { receipt: delivery.receipt, prepared: Arc::new(prepared) };
-        if let FlowControl::Pause = state.push(queued) {
+        let prepared = PreparedMessage::new(&self.settings, delivery.message, delivery.position);
+        if let FlowControl::Pause = state.push(QueuedMessage { receipt: delivery.receipt, prepared }) {
             self.subscriber.pause(lane);
         }
     }
