@@ -100,7 +100,7 @@ pub(crate) fn parameters(statement: &str) -> &'static str {
         "relay_hold_any" | "relay_begin_again" => "smallint",
         "relay_pending" => "text, smallint[], bigint[], bigint[], bigint[], text[], bigint, bigint, int",
         "relay_published" => "smallint[], bigint[], text[], bigint[], text[]",
-        "relay_due" | "relay_find" | "relay_put_back" | "relay_give_up" => "bigint",
+        "relay_due" | "relay_find" | "relay_put_back" | "relay_discard" => "bigint",
         "relay_set_aside" => "smallint, bigint, text, text, bigint, text",
         "relay_rejected" => "bigint, bigint, boolean",
         "topic_find" => "text[]",
@@ -190,7 +190,7 @@ fn values(name: &str) -> Option<String> {
         "relay_due" => "1000".to_owned(),
         "relay_set_aside" => "7, 107, 'no', 'e-7', 0, 'a.b'".to_owned(),
         "relay_rejected" => "0, 50, false".to_owned(),
-        "relay_find" | "relay_put_back" | "relay_give_up" => "7".to_owned(),
+        "relay_find" | "relay_put_back" | "relay_discard" => "7".to_owned(),
         "topic_expire_markers" => "'billing', '{m-7, m-100007}'".to_owned(),
         _ => return None,
     })

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use jiff::Timestamp;
 use messagekit::{Error, ErrorKind};
@@ -14,51 +12,39 @@ use serde::de::DeserializeOwned;
 
 /// A record of a topic, claimed for a group. A clone is the same record.
 #[derive(Clone)]
-pub struct Message(Arc<Inner>);
-
-struct Inner {
-    payload: Bytes,
-    timestamp: Timestamp,
-    sent: TopicMessage,
-}
+pub struct Message(Arc<TopicMessage>);
 
 impl Message {
     /// # Errors
-    /// [`ErrorKind::Undecodable`] if the payload is no base64, or the time none.
-    pub(crate) fn of(mut sent: TopicMessage) -> Result<Self, Error> {
-        let at = |error: Error| {
-            error
+    /// [`ErrorKind::Undecodable`] if its time is none.
+    pub(crate) fn of(sent: TopicMessage) -> Result<Self, Error> {
+        Timestamp::from_millisecond(sent.timestamp_ms).map_err(|_| {
+            Error::new(ErrorKind::Undecodable, "timestamp_ms is no time")
                 .with("topic", &sent.topic_id)
                 .with("partition", sent.partition_id)
                 .with("offset", sent.offset)
-        };
-        let payload = STANDARD
-            .decode(&sent.payload)
-            .map_err(|_| at(Error::new(ErrorKind::Undecodable, "payload is no base64")))?;
-        let timestamp = Timestamp::from_millisecond(sent.timestamp_ms)
-            .map_err(|_| at(Error::new(ErrorKind::Undecodable, "timestamp_ms is no time")))?;
-        sent.payload = String::new();
-        Ok(Self(Arc::new(Inner { payload: payload.into(), timestamp, sent })))
+        })?;
+        Ok(Self(Arc::new(sent)))
     }
 
     /// Returns the topic.
     pub fn topic(&self) -> &str {
-        &self.0.sent.topic_id
+        &self.0.topic_id
     }
 
     /// Returns the partition.
     pub fn partition(&self) -> i32 {
-        self.0.sent.partition_id
+        self.0.partition_id
     }
 
     /// Returns the offset in the partition.
     pub fn offset(&self) -> i64 {
-        self.0.sent.offset
+        self.0.offset
     }
 
     /// Returns the key.
     pub fn key(&self) -> Option<&str> {
-        self.0.sent.key.as_deref()
+        self.0.key.as_deref()
     }
 
     /// Returns the bytes of the record.
@@ -80,37 +66,37 @@ impl Message {
 
     /// Returns when the topic got it.
     pub fn timestamp(&self) -> Timestamp {
-        self.0.timestamp
+        Timestamp::from_millisecond(self.0.timestamp_ms).unwrap_or_default()
     }
 
     /// Returns who changed the row, if the writer has said so.
     pub fn user(&self) -> Option<&str> {
-        self.0.sent.user.as_deref()
+        self.0.user.as_deref()
     }
 
     /// Returns `Insert`, `Update`, `Delete` or `Truncate`.
     pub fn op(&self) -> &str {
-        &self.0.sent.op
+        &self.0.op
     }
 
     /// Returns the id of its event. It is the same whenever the event comes again, so effects that are kept under it happen once.
     pub fn event_id(&self) -> Option<&str> {
-        self.0.sent.event_id.as_deref()
+        self.0.event_id.as_deref()
     }
 
     /// Returns the type of its event.
     pub fn event_type(&self) -> Option<&str> {
-        self.0.sent.event_type.as_deref()
+        self.0.event_type.as_deref()
     }
 
     /// Returns the number of this delivery to the group, from 1.
     pub fn attempt(&self) -> u32 {
-        self.0.sent.attempt.unwrap_or(1)
+        self.0.attempt.unwrap_or(1)
     }
 
     /// Returns the free headers, with those of the trace and the links of the event.
     pub fn headers(&self) -> &BTreeMap<String, String> {
-        &self.0.sent.headers
+        &self.0.headers
     }
 }
 

@@ -3,7 +3,9 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
-use messagekit::log::{Changes, OnSourceFailure, OnSources, PartitionStart, RowPayload};
+use messagekit::log::OnSources;
+use messagekit_topics::operations::NewSource;
+use messagekit_wire::{Consume, Start};
 
 use crate::query::Select;
 
@@ -35,7 +37,7 @@ pub enum Command {
         topic: Arc<str>,
     },
     /// `ALTER TOPIC topic ADD [OR REPLACE] SOURCE table ON change [, …] [WHERE …] [PARTITION BY (…)] [WITH (…)]`
-    AddSource(AddSource),
+    AddSource(NewSource),
     /// `ALTER TOPIC topic DROP SOURCE table`
     DropSource(DropSource),
     /// `CONSUME FROM topic [PARTITION p] [GROUP 'g'] [FROM LATEST | EARLIEST | n] [LIMIT k]`
@@ -109,49 +111,13 @@ pub struct DropTopic {
     pub on_sources: OnSources,
 }
 
-/// A table whose changes become events.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddSource {
-    /// The topic.
-    pub topic: Arc<str>,
-    /// The table, as SQL names it: bare or quoted, and perhaps behind its schema.
-    pub table: String,
-    /// Which changes, at least one.
-    pub changes: Changes,
-    /// Only rows for which this is true: one expression without comments, of which only the form is known.
-    pub filter: Option<String>,
-    /// The expression whose value is the key of an event, like the filter; `None` for the primary key.
-    pub partition_by: Option<String>,
-    /// `payload`: what an event holds of a row.
-    pub payload: RowPayload,
-    /// `on_failure`: what becomes of a write whose event cannot be written.
-    pub on_failure: OnSourceFailure,
-    /// With `OR REPLACE`, a source with other rules gets these.
-    pub replaces: bool,
-}
-
 /// A table that is no source any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DropSource {
     /// The topic.
     pub topic: Arc<str>,
-    /// The table, as in [`AddSource`].
+    /// The table, as in [`NewSource`].
     pub table: String,
-}
-
-/// Records that are read, or claimed for a group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Consume {
-    /// The topic.
-    pub topic: Arc<str>,
-    /// The partition, from 0; `None` for all of them.
-    pub partition: Option<i32>,
-    /// The consumer that claims. Without one, nothing is stored.
-    pub group: Option<String>,
-    /// Where to begin. `LATEST` is [`PartitionStart::End`].
-    pub start: Option<PartitionStart>,
-    /// The most records, also 0.
-    pub limit: Option<u32>,
 }
 
 /// Records that a group has handled.
@@ -177,7 +143,7 @@ pub struct ResetGroup {
     /// The partition, from 0; `None` for all of them.
     pub partition: Option<i32>,
     /// The record that it reads next.
-    pub to: PartitionStart,
+    pub to: Start,
 }
 
 /// A group that is forgotten in a topic.

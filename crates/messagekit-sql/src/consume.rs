@@ -1,8 +1,8 @@
 //! The statements of consumers.
 
-use messagekit::log::PartitionStart;
+use messagekit_wire::{Consume, Start};
 
-use crate::command::{Acknowledge, Command, Consume, DropGroup, ResetGroup};
+use crate::command::{Acknowledge, Command, DropGroup, ResetGroup};
 use crate::cursor::Cursor;
 use crate::error::SyntaxError;
 
@@ -15,12 +15,12 @@ pub(crate) const LIMIT: &str = "a number from 0 to 4294967295";
 pub(crate) fn consume(cursor: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     cursor.expect("FROM")?;
     let topic = cursor.topic()?;
-    let mut consume = Consume { topic, partition: None, group: None, start: None, limit: None };
+    let mut consume = Consume::of(&*topic);
     loop {
-        if cursor.eat_clause("PARTITION", consume.partition.is_some())? {
-            consume.partition = Some(cursor.number(PARTITION)?);
-        } else if cursor.eat_clause("GROUP", consume.group.is_some())? {
-            consume.group = Some(cursor.string(GROUP)?);
+        if cursor.eat_clause("PARTITION", consume.partition_id.is_some())? {
+            consume.partition_id = Some(cursor.number(PARTITION)?);
+        } else if cursor.eat_clause("GROUP", consume.group_id.is_some())? {
+            consume.group_id = Some(cursor.string(GROUP)?);
         } else if cursor.eat_clause("FROM", consume.start.is_some())? {
             consume.start = Some(start(cursor)?);
         } else if cursor.eat_clause("LIMIT", consume.limit.is_some())? {
@@ -72,12 +72,12 @@ pub(crate) fn drop_group(cursor: &mut Cursor<'_>) -> Result<DropGroup, SyntaxErr
     Ok(DropGroup { group, topic: cursor.topic()?, if_exists })
 }
 
-fn start(cursor: &mut Cursor<'_>) -> Result<PartitionStart, SyntaxError> {
+fn start(cursor: &mut Cursor<'_>) -> Result<Start, SyntaxError> {
     if cursor.eat("LATEST") {
-        Ok(PartitionStart::End)
+        Ok(Start::Latest)
     } else if cursor.eat("EARLIEST") {
-        Ok(PartitionStart::Earliest)
+        Ok(Start::Earliest)
     } else {
-        cursor.number(OFFSET).map(PartitionStart::Offset)
+        cursor.number(OFFSET).map(Start::Offset)
     }
 }

@@ -48,11 +48,13 @@ mod token;
 mod topic;
 
 pub use command::{
-    Acknowledge, AddSource, Command, Consume, CreateTopic, DropGroup, DropSource, DropTopic, ResetGroup,
-    RetentionLimit, RetentionOptions,
+    Acknowledge, Command, CreateTopic, DropGroup, DropSource, DropTopic, ResetGroup, RetentionLimit,
+    RetentionOptions,
 };
 pub use error::SyntaxError;
 pub use limits::{MAX_BYTES, MAX_DEPTH, MAX_EXPRESSION_BYTES, MAX_TOKENS};
+pub use messagekit_topics::operations::NewSource;
+pub use messagekit_wire::{Consume, Start};
 pub use query::{Columns, Comparison, Condition, Literal, Order, Select};
 pub use run::{Answer, AnswerColumn, ColumnType, run};
 pub use statement::{parse, parse_script};

@@ -2,11 +2,13 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use messagekit::log::{Changes, OnSourceFailure, OnSources, PartitionStart, RowPayload};
+use messagekit::log::{Changes, OnSourceFailure, OnSources, RowPayload};
+use messagekit_topics::operations::NewSource;
+use messagekit_wire::{Consume, Start};
 
 use crate::command::{
-    Acknowledge, AddSource, Command, Consume, CreateTopic, DropGroup, DropSource, DropTopic, ResetGroup,
-    RetentionLimit, RetentionOptions,
+    Acknowledge, Command, CreateTopic, DropGroup, DropSource, DropTopic, ResetGroup, RetentionLimit,
+    RetentionOptions,
 };
 use crate::query::{Columns, Condition, Literal, Select};
 
@@ -78,14 +80,14 @@ impl Display for Text<'_> {
     }
 }
 
-struct Beginning(PartitionStart);
+struct Beginning(Start);
 
 impl Display for Beginning {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self.0 {
-            PartitionStart::Earliest => f.write_str("EARLIEST"),
-            PartitionStart::End => f.write_str("LATEST"),
-            PartitionStart::Offset(offset) => write!(f, "{offset}"),
+            Start::Earliest => f.write_str("EARLIEST"),
+            Start::Latest => f.write_str("LATEST"),
+            Start::Offset(offset) => write!(f, "{offset}"),
         }
     }
 }
@@ -135,7 +137,7 @@ fn create_topic(f: &mut Formatter<'_>, create: &CreateTopic) -> fmt::Result {
     options(f, &said)
 }
 
-fn add_source(f: &mut Formatter<'_>, source: &AddSource) -> fmt::Result {
+fn add_source(f: &mut Formatter<'_>, source: &NewSource) -> fmt::Result {
     let add = if source.replaces { "ADD OR REPLACE" } else { "ADD" };
     let Changes { insert, update, delete } = source.changes;
     let kinds = [(insert, "INSERT"), (update, "UPDATE"), (delete, "DELETE")];
@@ -143,7 +145,7 @@ fn add_source(f: &mut Formatter<'_>, source: &AddSource) -> fmt::Result {
     let (topic, table) = (Name(&source.topic), &source.table);
     write!(f, "ALTER TOPIC {topic} {add} SOURCE {table} ON {}", kinds.join(", "))?;
     clause(f, "WHERE", source.filter.as_ref())?;
-    clause(f, "PARTITION BY", source.partition_by.as_ref().map(|expression| format!("({expression})")))?;
+    clause(f, "PARTITION BY", source.key.as_ref().map(|expression| format!("({expression})")))?;
     let mut said = Vec::new();
     if source.payload != RowPayload::default() {
         said.push(("payload", Text(source.payload.as_str()).to_string()));
@@ -155,9 +157,9 @@ fn add_source(f: &mut Formatter<'_>, source: &AddSource) -> fmt::Result {
 }
 
 fn consume(f: &mut Formatter<'_>, consume: &Consume) -> fmt::Result {
-    write!(f, "CONSUME FROM {}", Name(&consume.topic))?;
-    clause(f, "PARTITION", consume.partition)?;
-    clause(f, "GROUP", consume.group.as_deref().map(Text))?;
+    write!(f, "CONSUME FROM {}", Name(&consume.topic_id))?;
+    clause(f, "PARTITION", consume.partition_id)?;
+    clause(f, "GROUP", consume.group_id.as_deref().map(Text))?;
     clause(f, "FROM", consume.start.map(Beginning))?;
     clause(f, "LIMIT", consume.limit)
 }

@@ -3,38 +3,31 @@
 use std::sync::Arc;
 
 use messagekit::log::{Change, Changes, OnSourceFailure, RowPayload};
+use messagekit_topics::operations::NewSource;
 
-use crate::command::{AddSource, DropSource};
+use crate::command::DropSource;
 use crate::cursor::Cursor;
 use crate::error::SyntaxError;
 use crate::expression::{Extent, expression};
 use crate::options::options;
 
 /// Reads what stands behind `ALTER TOPIC topic ADD`.
-pub(crate) fn add_source(cursor: &mut Cursor<'_>, topic: Arc<str>) -> Result<AddSource, SyntaxError> {
+pub(crate) fn add_source(cursor: &mut Cursor<'_>, topic: Arc<str>) -> Result<NewSource, SyntaxError> {
     let replaces = cursor.eat("OR");
     if replaces {
         cursor.expect("REPLACE")?;
     }
     cursor.expect("SOURCE")?;
-    let mut source = AddSource {
-        topic,
-        table: table(cursor)?,
-        changes: changes(cursor)?,
-        filter: None,
-        partition_by: None,
-        payload: RowPayload::default(),
-        on_failure: OnSourceFailure::default(),
-        replaces,
-    };
+    let mut source = NewSource { replaces, ..NewSource::of(topic, table(cursor)?) };
+    source.changes = changes(cursor)?;
     let mut has_options = false;
     loop {
         if cursor.eat_clause("WHERE", source.filter.is_some())? {
             source.filter = Some(expression(cursor, Extent::Clause)?);
-        } else if cursor.eat_clause("PARTITION", source.partition_by.is_some())? {
+        } else if cursor.eat_clause("PARTITION", source.key.is_some())? {
             cursor.expect("BY")?;
             cursor.expect_symbol("(")?;
-            source.partition_by = Some(expression(cursor, Extent::Parentheses)?);
+            source.key = Some(expression(cursor, Extent::Parentheses)?);
             cursor.expect_symbol(")")?;
         } else if cursor.eat_clause("WITH", has_options)? {
             has_options = true;
@@ -45,7 +38,7 @@ pub(crate) fn add_source(cursor: &mut Cursor<'_>, topic: Arc<str>) -> Result<Add
     }
 }
 
-fn source_options(cursor: &mut Cursor<'_>, source: &mut AddSource) -> Result<(), SyntaxError> {
+fn source_options(cursor: &mut Cursor<'_>, source: &mut NewSource) -> Result<(), SyntaxError> {
     options(cursor, &["payload", "on_failure"], |cursor, name| {
         let word = cursor.peek().content();
         if name == "payload" {

@@ -7,15 +7,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-/// What became of a record that is appended only if its topic does not have it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IfNew {
-    /// It was appended under this id.
-    Appended(i64),
-    /// The topic has this record with the same dedup fields.
-    Duplicate(i64),
-}
-
 impl<T: Serialize + DeserializeOwned, S: TopicStore> Topic<T, S> {
     /// Appends a record and returns its id.
     ///
@@ -32,7 +23,7 @@ impl<T: Serialize + DeserializeOwned, S: TopicStore> Topic<T, S> {
     ///
     /// # Errors
     /// As [`append`](Self::append), without the first.
-    pub async fn append_if_new(&self, data: &T) -> Result<IfNew, Error> {
+    pub async fn append_if_new(&self, data: &T) -> Result<AppendedRecord, Error> {
         let record = self.record(data)?;
         Ok(self.skipping(vec![record]).await?[0])
     }
@@ -53,7 +44,10 @@ impl<T: Serialize + DeserializeOwned, S: TopicStore> Topic<T, S> {
     ///
     /// # Errors
     /// As [`append_if_new`](Self::append_if_new): nothing was appended.
-    pub async fn extend_if_new<'a>(&self, data: impl IntoIterator<Item = &'a T>) -> Result<Vec<IfNew>, Error>
+    pub async fn extend_if_new<'a>(
+        &self,
+        data: impl IntoIterator<Item = &'a T>,
+    ) -> Result<Vec<AppendedRecord>, Error>
     where
         T: 'a,
     {
@@ -104,14 +98,10 @@ impl<T, S: TopicStore> Topic<T, S> {
         self.appended(&answers)
     }
 
-    async fn skipping(&self, records: Vec<NewRecord>) -> Result<Vec<IfNew>, Error> {
+    async fn skipping(&self, records: Vec<NewRecord>) -> Result<Vec<AppendedRecord>, Error> {
         let answers = self.shared.store.append_now(records, OnDuplicate::Skip).await?;
         self.notify(&answers);
-        let outcome = |answer| match answer {
-            AppendedRecord::Appended(id) => IfNew::Appended(id),
-            AppendedRecord::Duplicate(id) => IfNew::Duplicate(id),
-        };
-        Ok(answers.into_iter().map(outcome).collect())
+        Ok(answers)
     }
 
     /// Returns the ids of appended records, or the duplicate among them.

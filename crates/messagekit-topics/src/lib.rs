@@ -62,7 +62,6 @@ mod status;
 mod topic;
 mod topics;
 
-pub use append::IfNew;
 pub use builder::TopicBuilder;
 pub use ends::TopicEnds;
 pub use error::{Duplicate, Error, SchemaMismatch};

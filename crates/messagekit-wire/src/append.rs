@@ -25,8 +25,15 @@ pub struct Append {
     pub if_new: bool,
 }
 
+impl Append {
+    /// Returns a request to append several records, which is refused if the topic has one of them.
+    pub fn records(topic: impl Into<String>, records: Vec<Box<RawValue>>) -> Self {
+        Self { topic_id: topic.into(), data: None, records: Some(records), if_new: false }
+    }
+}
+
 /// What became of the records.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Appended {
     /// It is done.

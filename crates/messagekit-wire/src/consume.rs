@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::{OnDeleted, Start, TopicMessage};
 
 /// A request for records.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Consume {
@@ -54,7 +54,7 @@ impl Consume {
 }
 
 /// Records, and how to go on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct ConsumeAnswer {
     /// The records; those of a claim are of one partition, in the order of their offsets.
@@ -77,7 +77,7 @@ pub struct ConsumeAnswer {
 }
 
 /// Offsets that were deleted before a group settled them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Deleted {
     /// Their partition.

@@ -13,6 +13,7 @@
 //! ```
 
 mod append;
+mod base64_bytes;
 mod consume;
 mod failure;
 mod latest_offsets;

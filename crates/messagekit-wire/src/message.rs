@@ -1,13 +1,17 @@
 //! A record as clients see it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
+use crate::base64_bytes;
+
 /// A record of a topic.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct TopicMessage {
     /// Its topic.
@@ -17,7 +21,9 @@ pub struct TopicMessage {
     /// Its offset.
     pub offset: i64,
     /// Its bytes, in base64.
-    pub payload: String,
+    #[serde(with = "base64_bytes")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub payload: Bytes,
     /// Its key.
     pub key: Option<String>,
     /// When the topic got it, in milliseconds since 1970.
@@ -42,4 +48,17 @@ pub struct TopicMessage {
     pub attempt: Option<u32>,
     /// The free headers, with those of the trace and the links of the event.
     pub headers: BTreeMap<String, String>,
+}
+
+/// Without payload, key and headers, which may be secret.
+impl fmt::Debug for TopicMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TopicMessage")
+            .field("topic_id", &self.topic_id)
+            .field("partition_id", &self.partition_id)
+            .field("offset", &self.offset)
+            .field("event_id", &self.event_id)
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
 }

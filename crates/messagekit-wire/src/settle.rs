@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// Records that were handled.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Acknowledge {
@@ -27,8 +27,32 @@ pub struct Acknowledge {
     pub offsets: Option<Vec<i64>>,
 }
 
+impl Acknowledge {
+    /// Says that all records which a claim still holds were handled.
+    pub fn all(
+        topic: impl Into<String>,
+        group: impl Into<String>,
+        partition: i32,
+        claim: impl Into<String>,
+    ) -> Self {
+        Self {
+            topic_id: topic.into(),
+            group_id: group.into(),
+            partition_id: partition,
+            upto_offset: None,
+            claim_id: Some(claim.into()),
+            offsets: None,
+        }
+    }
+
+    /// Says that the records of the claim which holds this offset were handled, up to it.
+    pub fn up_to(topic: impl Into<String>, group: impl Into<String>, partition: i32, offset: i64) -> Self {
+        Self { upto_offset: Some(offset), claim_id: None, ..Self::all(topic, group, partition, "") }
+    }
+}
+
 /// What is kept.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Acknowledged {
     /// It is done.
@@ -38,7 +62,7 @@ pub struct Acknowledged {
 }
 
 /// Records that could not be handled.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GiveBack {
@@ -68,12 +92,34 @@ pub struct GiveBack {
     pub error: Option<String>,
 }
 
+impl GiveBack {
+    /// Gives back all records that a claim still holds, and that were not tried.
+    pub fn untried(
+        topic: impl Into<String>,
+        group: impl Into<String>,
+        partition: i32,
+        claim: impl Into<String>,
+    ) -> Self {
+        Self {
+            topic_id: topic.into(),
+            group_id: group.into(),
+            partition_id: partition,
+            claim_id: claim.into(),
+            upto_offset: None,
+            offsets: None,
+            delay_seconds: 0,
+            tried: false,
+            error: None,
+        }
+    }
+}
+
 fn tried() -> bool {
     true
 }
 
 /// It is done.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Done {
     /// It is done.
@@ -81,7 +127,7 @@ pub struct Done {
 }
 
 /// A claim that is needed for longer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Extend {
@@ -100,7 +146,7 @@ pub struct Extend {
 }
 
 /// The lease of a claim.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Extended {
     /// It is done.

@@ -80,6 +80,7 @@ mod handler;
 mod hex;
 mod histogram;
 pub mod log;
+mod marker_outcome;
 mod message;
 mod names;
 pub mod operations;

@@ -13,7 +13,7 @@ pub use crate::diagnosis::{
 };
 pub use crate::event_history::{
     ConsumerOutcome, EventDetail, EventFailure, EventHistory, EventRecord, LinkedEvent, MAX_ENTRIES,
-    MarkerOutcome, Publication, PublisherMode, PublisherState, UnpublishedEvent, chosen_by,
+    Publication, PublisherMode, PublisherState, UnpublishedEvent, chosen_by,
 };
 pub use crate::failed_messages::{
     Action, ActionOrder, ActionPlan, ActionResult, ActionTarget, ChosenMessages, FailedMessage,
@@ -25,6 +25,7 @@ pub use crate::group_diagnosis::{
     CLAIMS_SCATTERED, CONSUMER_IDLE, IDLE_FOUND, MOST_CONSUMERS_FOUND, SCATTERED_FOUND,
 };
 pub use crate::histogram::HistogramCounts;
+pub use crate::marker_outcome::MarkerOutcome;
 pub use crate::outbox_health::{
     LagPart, OutboxHealth, OutboxLag, SourceState, UnreadPart, rejected_problem, source_problems,
 };

@@ -53,7 +53,7 @@ fn pending_is_what_no_broker_has_confirmed() {
             .unwrap();
         let found = lag(&relayed).await;
         assert_eq!((found.pending, found.problems.len()), (0, 1), "{found:?}");
-        assert!(found.problems[0].contains("refused 1 events, and 1 wait"), "{found:?}");
+        assert!(found.problems[0].contains("rejected 1 events, and 1 wait"), "{found:?}");
 
         relayed.store.published(&entries(&page)).await.unwrap();
         relayed.store.hand_over("r1", &[]).await.unwrap();

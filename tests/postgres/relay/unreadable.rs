@@ -139,7 +139,7 @@ fn unreadable_event_is_rejected_by_id_and_others_are_published() {
             assert_eq!(said(id), "", "it waits behind the first of its key");
         }
         let problems = whole_lag(&relayed.store).await.problems;
-        assert!(problems.iter().any(|problem| problem.contains("refused 8 events")), "{problems:?}");
+        assert!(problems.iter().any(|problem| problem.contains("rejected 8 events")), "{problems:?}");
 
         // A repaired event is published when an operator retries it; a lost one can be discarded.
         run(pool, "UPDATE messagekit.outbox_events SET created_at = now() WHERE event_id = 'time-0'").await;

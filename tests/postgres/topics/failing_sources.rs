@@ -4,12 +4,13 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use messagekit::ErrorKind;
-use messagekit::log::{OnSourceFailure, PartitionStart, RowPayload, SourceFault};
+use messagekit::log::{OnSourceFailure, RowPayload, SourceFault};
 use messagekit::operations::{
     Action, FailedMessage, FailedMessageFilter, FailedMessageState, FailedMessages, Operator, OutboxHealth,
 };
 use messagekit_testkit::block_on;
-use messagekit_topics::operations::{ConsumeRequest, TopicOperations};
+use messagekit_topics::operations::TopicOperations;
+use messagekit_topics::operations::wire::{Consume, Start};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
@@ -422,9 +423,9 @@ fn a_source_of_a_renamed_table_continues_after_its_repair() {
         assert_eq!(known, [("public.sold", None)]);
         assert_eq!(sources[0].on_failure, OnSourceFailure::SetAside);
         shop.run("INSERT INTO sold VALUES (7, 'ada', 1)").await;
-        let request = ConsumeRequest::of(TOPIC).start(PartitionStart::Earliest);
-        let consumed = shop.topics.consume(&request).await.unwrap();
-        assert_eq!(consumed.records.len(), 1, "the change has one event");
+        let request = Consume { start: Some(Start::Earliest), ..Consume::of(TOPIC) };
+        let consumed = shop.topics.consume(&request, None).await.unwrap();
+        assert_eq!(consumed.messages.len(), 1, "the change has one event");
     });
 }
 

@@ -6,7 +6,6 @@ mod body;
 mod consume;
 mod group_names;
 mod latest_offsets;
-mod message;
 mod served;
 mod sql;
 

@@ -1,8 +1,9 @@
 //! `messagekit topics append`, and what appends records of an import.
 
+use messagekit::log::AppendedRecord;
 use messagekit::log::TopicStore;
 use messagekit::{Error, ErrorKind};
-use messagekit_topics::{IfNew, Topic, Topics};
+use messagekit_topics::{Topic, Topics};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -30,7 +31,7 @@ pub(super) struct Append {
 
 /// What became of all records.
 pub(super) struct Appended {
-    pub(super) outcomes: Vec<IfNew>,
+    pub(super) outcomes: Vec<AppendedRecord>,
     pub(super) failed: Option<Error>,
 }
 
@@ -56,12 +57,12 @@ impl Append {
         file::work(&self.database, &self).await
     }
 
-    fn line(&self, outcome: IfNew) -> String {
+    fn line(&self, outcome: AppendedRecord) -> String {
         match (outcome, self.json) {
-            (IfNew::Appended(id), false) => id.to_string(),
-            (IfNew::Duplicate(id), false) => format!("duplicate of {id}"),
-            (IfNew::Appended(id), true) => json!({ "id": id }).to_string(),
-            (IfNew::Duplicate(id), true) => json!({ "duplicate": id }).to_string(),
+            (AppendedRecord::Appended(id), false) => id.to_string(),
+            (AppendedRecord::Duplicate(id), false) => format!("duplicate of {id}"),
+            (AppendedRecord::Appended(id), true) => json!({ "id": id }).to_string(),
+            (AppendedRecord::Duplicate(id), true) => json!({ "duplicate": id }).to_string(),
         }
     }
 }
@@ -74,7 +75,7 @@ pub(super) async fn all(
     mut input: Input,
     if_new: bool,
     data: impl Fn(Box<RawValue>) -> Result<Box<RawValue>, Error>,
-    mut say: impl FnMut(&[IfNew]) -> Result<Reader, Error>,
+    mut say: impl FnMut(&[AppendedRecord]) -> Result<Reader, Error>,
 ) -> Result<(u64, u64), Error> {
     let (mut appended, mut known) = (0_u64, 0_u64);
     loop {
@@ -96,8 +97,8 @@ pub(super) async fn all(
         let Appended { outcomes, failed } = several(topic, &values, if_new).await;
         for outcome in &outcomes {
             match outcome {
-                IfNew::Appended(_) => appended += 1,
-                IfNew::Duplicate(_) => known += 1,
+                AppendedRecord::Appended(_) => appended += 1,
+                AppendedRecord::Duplicate(_) => known += 1,
             }
         }
         let reader = say(&outcomes)?;
@@ -143,11 +144,11 @@ async fn together(
     topic: &Topic<Box<RawValue>, impl TopicStore>,
     values: &[Box<RawValue>],
     if_new: bool,
-) -> Result<Vec<IfNew>, Error> {
+) -> Result<Vec<AppendedRecord>, Error> {
     if if_new {
         return Ok(topic.extend_if_new(values).await?);
     }
-    Ok(topic.extend(values).await?.into_iter().map(IfNew::Appended).collect())
+    Ok(topic.extend(values).await?.into_iter().map(AppendedRecord::Appended).collect())
 }
 
 /// Returns whether one record is at fault, and nothing was appended: appending the others again doubles none.

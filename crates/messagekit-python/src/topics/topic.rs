@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use messagekit::log::AppendedRecord;
 use messagekit_sqlite::SqliteStore;
-use messagekit_topics::{Error, IfNew, parse_json};
+use messagekit_topics::{Error, parse_json};
 use pyo3::prelude::*;
 use serde_json::value::RawValue;
 
@@ -36,8 +37,8 @@ impl Topic {
             self.topic.extend_if_new(&values).await
         })?;
         let outcome = |outcome| match outcome {
-            IfNew::Appended(id) => (true, id),
-            IfNew::Duplicate(id) => (false, id),
+            AppendedRecord::Appended(id) => (true, id),
+            AppendedRecord::Duplicate(id) => (false, id),
         };
         Ok(outcomes.into_iter().map(outcome).collect())
     }

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::Stdio;
 
 use futures_util::TryStreamExt;
+use messagekit::log::AppendedRecord;
 use messagekit_sqlite::SqliteStore;
-use messagekit_topics::{Error, IfNew, Topic, Topics};
+use messagekit_topics::{Error, Topic, Topics};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +57,7 @@ impl Shared {
         for number in 0..RECORDS {
             self.own.append(&item(number)).await?;
             let outcome = self.both.append_if_new(&item(number)).await?;
-            appended += i64::from(matches!(outcome, IfNew::Appended(_)));
+            appended += i64::from(matches!(outcome, AppendedRecord::Appended(_)));
             if number % 100 == 0 {
                 self.copy().await?;
             }

@@ -10,7 +10,7 @@ use messagekit_topics::operations::{NewSource, NewTopic, TopicOperations};
 
 use super::answer::Answer;
 use super::refusal::refused;
-use crate::{AddSource, CreateTopic, DropSource, DropTopic, RetentionLimit, RetentionOptions};
+use crate::{CreateTopic, DropSource, DropTopic, RetentionLimit, RetentionOptions};
 
 /// How long a topic keeps its records if its statement says nothing.
 const KEEPS: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -114,32 +114,20 @@ pub(super) async fn clear(topics: &dyn TopicOperations, topic: &str) -> Result<A
 }
 
 /// A statement that names another change of a source with the same rules adds that change.
-pub(super) async fn add_source(topics: &dyn TopicOperations, add: &AddSource) -> Result<Answer, Error> {
-    let new = of_statement(add);
-    let added = match topics.add_source(&new).await {
-        Err(error) if error.kind() == ErrorKind::WrongState => match with_its_changes(topics, &new).await? {
+pub(super) async fn add_source(topics: &dyn TopicOperations, new: &NewSource) -> Result<Answer, Error> {
+    let added = match topics.add_source(new).await {
+        Err(error) if error.kind() == ErrorKind::WrongState => match with_its_changes(topics, new).await? {
             Some(joined) => topics.add_source(&joined).await?,
             None => return Err(error),
         },
         added => added?,
     };
-    let (table, topic) = (&add.table, &add.topic);
+    let (table, topic) = (&new.table, &new.topic);
     Ok(Answer::done(match added {
         AddedSource::Added => format!("table {table} is a source of topic {topic}"),
         AddedSource::Same => format!("table {table} is this source of topic {topic} already"),
         AddedSource::Replaced => format!("table {table} has new rules as a source of topic {topic}"),
     }))
-}
-
-fn of_statement(add: &AddSource) -> NewSource {
-    let mut new = NewSource::of(add.topic.clone(), add.table.clone());
-    new.changes = add.changes;
-    new.filter.clone_from(&add.filter);
-    new.key.clone_from(&add.partition_by);
-    new.payload = add.payload;
-    new.on_failure = add.on_failure;
-    new.replaces = add.replaces;
-    new
 }
 
 /// Returns the source with the changes that it watches already, if nothing else differs.

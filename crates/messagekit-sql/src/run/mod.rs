@@ -53,7 +53,7 @@ impl Command {
     /// Returns the group that `CONSUME`, `ACK` or `RESET CONSUMER GROUP` makes if it does not exist.
     pub fn used_group(&self) -> Option<&str> {
         match self {
-            Self::Consume(consume) => consume.group.as_deref(),
+            Self::Consume(consume) => consume.group_id.as_deref(),
             Self::Acknowledge(acknowledge) => Some(&acknowledge.group),
             Self::ResetGroup(reset) => Some(&reset.group),
             _ => None,

@@ -3,16 +3,15 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use messagekit::ErrorKind;
-use messagekit::log::PartitionStart;
+use messagekit::log::RecordClaimId;
 use messagekit_topics::Error;
-use messagekit_topics::operations::{
-    ConsumeRequest, ConsumedRecord, DeletedOffsets, Settle, TopicOperations,
-};
+use messagekit_topics::operations::TopicOperations;
+use messagekit_wire::{self as wire, Consume, Deleted, GiveBack, TopicMessage};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, ColumnType};
 use super::refusal::refused;
-use crate::{Acknowledge, Consume, DropGroup, ResetGroup};
+use crate::{Acknowledge, DropGroup, ResetGroup};
 
 const CONSUMED: [(&str, ColumnType); 8] = [
     ("topic_id", ColumnType::Text),
@@ -42,37 +41,37 @@ const RESET: [(&str, ColumnType); 4] = [
 const DROPPED: [(&str, ColumnType); 3] =
     [("topic", ColumnType::Text), ("group_id", ColumnType::Text), ("dropped", ColumnType::Boolean)];
 
+/// The most rows of an answer.
+const MAX_ROWS: u32 = 1_000;
+
 /// The most bytes of the payloads of an answer, after which nothing more is claimed.
 const MAX_BYTES: usize = 8 << 20;
 
 /// A claim is of one partition, so a group claims until the limit is reached or nothing is left.
 pub(super) async fn consume(topics: &dyn TopicOperations, consume: &Consume) -> Result<Answer, Error> {
-    let limit = consume.limit.unwrap_or(100).min(ConsumeRequest::MAX_LIMIT);
-    let mut request =
-        ConsumeRequest::of(consume.topic.clone()).start(consume.start.unwrap_or(PartitionStart::End));
-    request.group = consume.group.as_deref().map(Into::into);
-    request.partition = consume.partition;
+    let limit = consume.limit.unwrap_or(100).min(MAX_ROWS);
     let (mut rows, mut bytes, mut deleted) = (Vec::new(), 0, Vec::new());
     while rows.len() < limit as usize && bytes < MAX_BYTES {
         let room = limit - u32::try_from(rows.len()).unwrap_or(limit);
-        let consumed = match topics.consume(&request.clone().limit(room)).await {
+        let consumed = match topics.consume(&Consume { limit: Some(room), ..consume.clone() }, None).await {
             // What is claimed already would be lost until its lease ends.
             Err(_) if !rows.is_empty() => break,
             consumed => consumed?,
         };
-        let failed = consumed.claim.as_ref().filter(|claim| claim.id.is_of_failed_message());
-        if let (Some(claim), Some(group), false) = (failed, &consume.group, rows.is_empty()) {
+        let claim = consumed.claim_id.as_deref().map(RecordClaimId::from_text);
+        let is_alone = claim.as_ref().is_some_and(RecordClaimId::is_of_failed_message);
+        if let (Some(claim), Some(group), Some(first), true, false) =
+            (&claim, &consume.group_id, consumed.messages.first(), is_alone, rows.is_empty())
+        {
             // It needs an answer of its own, because ACK names the records of one claim.
-            let settle =
-                Settle::all(consume.topic.clone(), group.as_str(), claim.partition, claim.id.clone());
-            topics.release(&settle).await?;
+            let back = GiveBack::untried(&consume.topic_id, group, first.partition_id, claim.to_string());
+            topics.give_back(&back).await?;
             break;
         }
-        let is_alone = failed.is_some();
         deleted.extend(consumed.deleted);
-        rows.extend(consumed.records.iter().map(row));
-        bytes += consumed.records.iter().map(|record| record.payload.len()).sum::<usize>();
-        if consumed.records.is_empty() || request.group.is_none() || is_alone {
+        rows.extend(consumed.messages.iter().map(row));
+        bytes += consumed.messages.iter().map(|record| record.payload.len()).sum::<usize>();
+        if consumed.messages.is_empty() || consume.group_id.is_none() || is_alone {
             break;
         }
     }
@@ -81,24 +80,24 @@ pub(super) async fn consume(topics: &dyn TopicOperations, consume: &Consume) -> 
 }
 
 /// Returns the sentence about records that the group will not see.
-fn overtaken(deleted: &[DeletedOffsets]) -> String {
-    let part = |(partition, offsets): &DeletedOffsets| {
-        format!("{} to {} of partition {partition}", offsets.start, offsets.end - 1)
+fn overtaken(deleted: &[Deleted]) -> String {
+    let part = |Deleted { partition_id, from, to }: &Deleted| {
+        format!("{from} to {} of partition {partition_id}", to - 1)
     };
     let parts: Vec<String> = deleted.iter().map(part).collect();
     format!("records were deleted before the group settled them: offsets {}", parts.join(", "))
 }
 
-fn row(record: &ConsumedRecord) -> Vec<Value> {
+fn row(record: &TopicMessage) -> Vec<Value> {
     vec![
-        json!(record.topic),
-        json!(record.partition),
+        json!(record.topic_id),
+        json!(record.partition_id),
         json!(record.offset),
         json!(record.key),
         json!(STANDARD.encode(&record.payload)),
-        json!(record.timestamp.as_millisecond()),
-        json!(record.actor),
-        json!(record.operation.as_str()),
+        json!(record.timestamp_ms),
+        json!(record.user),
+        json!(record.op.to_ascii_lowercase()),
     ]
 }
 
@@ -117,8 +116,8 @@ pub(super) async fn acknowledge(
             }
         },
     };
-    let next = topics.acknowledge_up_to(topic, group, partition, *up_to).await?;
-    let committed = (next > 0).then(|| next - 1);
+    let request = wire::Acknowledge::up_to(&**topic, group, partition, *up_to);
+    let committed = topics.acknowledge(&request).await?.acknowledged_offset;
     Ok(Answer::of(
         &ACKNOWLEDGED,
         vec![vec![json!(&**topic), json!(group), json!(partition), json!(committed)]],

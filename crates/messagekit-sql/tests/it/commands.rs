@@ -3,10 +3,11 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
-use messagekit::log::{Changes, OnSourceFailure, OnSources, PartitionStart, RowPayload, TopicView};
+use messagekit::log::{Changes, OnSourceFailure, OnSources, RowPayload, TopicView};
 use messagekit_sql::{
-    Acknowledge, AddSource, Columns, Command, Comparison, Condition, Consume, CreateTopic, DropSource,
-    DropTopic, Literal, Order, ResetGroup, RetentionLimit, RetentionOptions, Select, parse, parse_script,
+    Acknowledge, Columns, Command, Comparison, Condition, Consume, CreateTopic, DropSource, DropTopic,
+    Literal, NewSource, Order, ResetGroup, RetentionLimit, RetentionOptions, Select, Start, parse,
+    parse_script,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -68,12 +69,8 @@ fn retention() -> impl Strategy<Value = RetentionOptions> {
     )
 }
 
-fn starts() -> impl Strategy<Value = PartitionStart> {
-    prop_oneof![
-        Just(PartitionStart::Earliest),
-        Just(PartitionStart::End),
-        (0..=i64::MAX).prop_map(PartitionStart::Offset)
-    ]
+fn starts() -> impl Strategy<Value = Start> {
+    prop_oneof![Just(Start::Earliest), Just(Start::Latest), (0..=i64::MAX).prop_map(Start::Offset)]
 }
 
 fn partitions() -> impl Strategy<Value = Option<i32>> {
@@ -132,9 +129,19 @@ fn source_commands() -> impl Strategy<Value = Command> {
         (option::of(expressions()), option::of(expressions())),
         (select(RowPayload::ALL.to_vec()), select(OnSourceFailure::ALL.to_vec())),
     );
-    let source = source.prop_map(|((topic, table, changes, replaces), (filter, partition_by), rules)| {
+    let source = source.prop_map(|((topic, table, changes, replaces), (filter, key), rules)| {
         let (payload, on_failure) = rules;
-        let source = AddSource { topic, table, changes, filter, partition_by, payload, on_failure, replaces };
+        let source = NewSource {
+            topic,
+            table,
+            changes,
+            filter,
+            key,
+            payload,
+            on_failure,
+            replicated: false,
+            replaces,
+        };
         Command::AddSource(source)
     });
     let dropped =
@@ -144,8 +151,8 @@ fn source_commands() -> impl Strategy<Value = Command> {
 
 fn consumer_commands() -> impl Strategy<Value = Command> {
     let consume = (topics(), partitions(), option::of(strings()), option::of(starts()), any::<Option<u32>>())
-        .prop_map(|(topic, partition, group, start, limit)| {
-            Command::Consume(Consume { topic, partition, group, start, limit })
+        .prop_map(|(topic, partition_id, group_id, start, limit)| {
+            Command::Consume(Consume { partition_id, group_id, start, limit, ..Consume::of(&*topic) })
         });
     let ack =
         (topics(), strings(), partitions(), 0..=i64::MAX).prop_map(|(topic, group, partition, up_to)| {

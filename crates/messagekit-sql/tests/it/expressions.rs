@@ -1,8 +1,8 @@
 //! Filters and keys of a source: where they end, and whether they are one expression.
 
-use messagekit_sql::{AddSource, Command, MAX_EXPRESSION_BYTES, parse};
+use messagekit_sql::{Command, MAX_EXPRESSION_BYTES, NewSource, parse};
 
-fn source(clauses: &str) -> Result<AddSource, messagekit_sql::SyntaxError> {
+fn source(clauses: &str) -> Result<NewSource, messagekit_sql::SyntaxError> {
     match parse(&format!("ALTER TOPIC t ADD SOURCE o ON INSERT {clauses}"))? {
         Command::AddSource(source) => Ok(source),
         other => panic!("{other}"),
@@ -36,14 +36,14 @@ fn a_comment_is_no_part_of_an_expression() {
     let source =
         source("WHERE /* first */ a -- second\n = /* third */ 1 /* last */ PARTITION BY (/**/b)").unwrap();
     assert_eq!(source.filter.as_deref(), Some("a = 1"));
-    assert_eq!(source.partition_by.as_deref(), Some("b"));
+    assert_eq!(source.key.as_deref(), Some("b"));
 }
 
 #[test]
 fn a_key_ends_with_its_parenthesis() {
     for key in ["customer", "coalesce(NEW.a, (OLD.a))", "a || ')' || b"] {
         let source = source(&format!("PARTITION BY ({key}) WHERE a = 1")).unwrap();
-        assert_eq!(source.partition_by.as_deref(), Some(key));
+        assert_eq!(source.key.as_deref(), Some(key));
     }
 }
 

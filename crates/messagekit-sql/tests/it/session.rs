@@ -1,9 +1,9 @@
 //! Sessions of statements, from the first topic to its drop, over a real database.
 
 use messagekit::ErrorKind;
-use messagekit::log::PartitionStart;
 use messagekit_sql::{Answer, parse, run};
-use messagekit_topics::operations::{ConsumeRequest, TopicOperations};
+use messagekit_topics::operations::TopicOperations;
+use messagekit_topics::operations::wire::{Append, Consume, Start};
 use messagekit_topics::{Error, Topics};
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ impl Session {
     pub(crate) async fn append(&self, from: i64, to: i64) {
         let record = |n| serde_json::value::to_raw_value(&json!({ "n": n })).unwrap();
         let records: Vec<_> = (from..to).map(record).collect();
-        self.topics.append("shop.orders", &records, Default::default()).await.unwrap();
+        self.topics.append(&Append::records("shop.orders", records)).await.unwrap();
     }
 
     pub(crate) async fn run(&self, statement: &str) -> Result<Answer, Error> {
@@ -152,9 +152,9 @@ async fn a_payload_holds_what_its_source_says() {
     session.home.change("INSERT INTO parcels VALUES (7, 'packed', 3)").await;
     session.home.change("UPDATE parcels SET state = 'sent'").await;
     let update = async |topic: &str| {
-        let request = ConsumeRequest::of(format!("shop.{topic}")).start(PartitionStart::Earliest);
-        let consumed = session.topics.consume(&request).await.unwrap();
-        let last = consumed.records.last().unwrap();
+        let request = Consume { start: Some(Start::Earliest), ..Consume::of(format!("shop.{topic}")) };
+        let consumed = session.topics.consume(&request, None).await.unwrap();
+        let last = consumed.messages.last().unwrap();
         (last.key.clone().unwrap(), serde_json::from_slice::<Value>(&last.payload).unwrap())
     };
     assert_eq!(update("fulls").await.1["row"], json!({"id": 7, "state": "sent", "weight": 3}));

@@ -1,8 +1,8 @@
 //! What statements do with groups: where they begin, go on, and what their acknowledgements finish.
 
 use messagekit::ErrorKind;
-use messagekit::log::PartitionStart;
-use messagekit_topics::operations::{ConsumeRequest, Consumed, Settle, TopicOperations};
+use messagekit_topics::operations::TopicOperations;
+use messagekit_topics::operations::wire::{Consume, ConsumeAnswer, GiveBack, Start};
 use serde_json::json;
 
 use super::session::Session;
@@ -94,16 +94,19 @@ async fn an_acknowledgement_never_goes_back() {
 #[tokio::test]
 async fn an_acknowledgement_leaves_other_claims_alone() {
     let session = Session::with(20).await;
-    let request = ConsumeRequest::of("shop.orders").group("g").start(PartitionStart::Earliest).limit(10);
-    let first = session.topics.consume(&request).await.unwrap();
-    let second = session.topics.consume(&request).await.unwrap();
-    assert_eq!(second.records[0].offset, 10);
+    let (group_id, start) = (Some("g".to_owned()), Some(Start::Earliest));
+    let request = Consume { group_id, start, limit: Some(10), ..Consume::of("shop.orders") };
+    let first = session.topics.consume(&request, None).await.unwrap();
+    let second = session.topics.consume(&request, None).await.unwrap();
+    assert_eq!(second.messages[0].offset, 10);
     let stored = session.rows("ACK shop.orders GROUP 'g' UPTO OFFSET 15").await[0][3].clone();
     assert_eq!(stored, json!(null), "the first ten are held");
-    let settle = |consumed: &Consumed| Settle::all("shop.orders", "g", 0, consumed.claim.clone().unwrap().id);
-    session.topics.release(&settle(&second)).await.unwrap();
+    let all = |consumed: &ConsumeAnswer| {
+        GiveBack::untried("shop.orders", "g", 0, consumed.claim_id.as_deref().unwrap())
+    };
+    session.topics.give_back(&all(&second)).await.unwrap();
     assert_eq!(session.offsets("CONSUME FROM shop.orders GROUP 'g'").await, [16, 17, 18, 19]);
-    session.topics.release(&settle(&first)).await.unwrap();
+    session.topics.give_back(&all(&first)).await.unwrap();
     let again = session.offsets("CONSUME FROM shop.orders GROUP 'g'").await;
     assert_eq!(again, (0..10).collect::<Vec<_>>(), "none of them was acknowledged");
 }

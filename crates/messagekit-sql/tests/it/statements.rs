@@ -1,9 +1,9 @@
 //! Every statement, as it may be written and as it is printed.
 
-use messagekit::log::{Changes, OnSourceFailure, OnSources, PartitionStart, RowPayload, TopicView};
+use messagekit::log::{Changes, OnSourceFailure, OnSources, RowPayload, TopicView};
 use messagekit_sql::{
-    Acknowledge, AddSource, Columns, Command, Comparison, Condition, Consume, CreateTopic, DropSource,
-    DropTopic, Literal, Order, ResetGroup, RetentionLimit, RetentionOptions, Select, parse,
+    Acknowledge, Columns, Command, Comparison, Condition, Consume, CreateTopic, DropSource, DropTopic,
+    Literal, NewSource, Order, ResetGroup, RetentionLimit, RetentionOptions, Select, Start, parse,
 };
 
 /// Parses a statement, which prints as the canonical one, which parses to the same.
@@ -121,15 +121,14 @@ fn every_part_of_a_source_is_read() {
                 WITH (payload = 'key', on_failure = 'set-aside')";
     assert_eq!(
         parse(text),
-        Ok(Command::AddSource(AddSource {
-            topic: "t".into(),
-            table: "s.o".to_owned(),
+        Ok(Command::AddSource(NewSource {
             changes: Changes { insert: true, update: true, delete: false },
             filter: Some("a > 1".to_owned()),
-            partition_by: Some("b".to_owned()),
+            key: Some("b".to_owned()),
             payload: RowPayload::Key,
             on_failure: OnSourceFailure::SetAside,
             replaces: true,
+            ..NewSource::of("t", "s.o")
         }))
     );
     let dropped = DropSource { topic: "t".into(), table: "\"O\"".to_owned() };
@@ -139,22 +138,18 @@ fn every_part_of_a_source_is_read() {
 #[test]
 fn every_part_of_a_consumer_statement_is_read() {
     let consume = Consume {
-        topic: "t".into(),
-        partition: Some(1),
-        group: Some("g".to_owned()),
-        start: Some(PartitionStart::Offset(i64::MAX)),
+        partition_id: Some(1),
+        group_id: Some("g".to_owned()),
+        start: Some(Start::Offset(i64::MAX)),
         limit: Some(u32::MAX),
+        ..Consume::of("t")
     };
     let text = "CONSUME FROM t PARTITION 1 GROUP 'g' FROM 9223372036854775807 LIMIT 4294967295";
     assert_eq!(parse(text), Ok(Command::Consume(consume)));
     let ack = Acknowledge { topic: "t".into(), group: "g".to_owned(), partition: None, up_to: 9 };
     assert_eq!(parse("ACK t GROUP 'g' UPTO OFFSET 9"), Ok(Command::Acknowledge(ack)));
-    let reset = ResetGroup {
-        group: "g".to_owned(),
-        topic: "t".into(),
-        partition: Some(2),
-        to: PartitionStart::Earliest,
-    };
+    let reset =
+        ResetGroup { group: "g".to_owned(), topic: "t".into(), partition: Some(2), to: Start::Earliest };
     let text = "RESET CONSUMER GROUP 'g' ON t PARTITION 2 TO EARLIEST";
     assert_eq!(parse(text), Ok(Command::ResetGroup(reset)));
 }

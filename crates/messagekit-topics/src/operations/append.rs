@@ -1,24 +1,39 @@
 //! Appending to a topic by its name.
 
-use messagekit::log::TopicStore;
-use serde_json::value::RawValue;
+use messagekit::log::{AppendedRecord, TopicStore};
+use messagekit_wire::{Append, Appended};
 
 use super::names;
-use super::requests::OnDuplicateRecord;
-use crate::{Error, IfNew, Topics};
+use super::refusals::refused;
+use crate::{Error, Topics};
 
-pub(super) async fn append<S: TopicStore>(
-    topics: &Topics<S>,
-    topic: &str,
-    records: &[Box<RawValue>],
-    on_duplicate: OnDuplicateRecord,
-) -> Result<Vec<IfNew>, Error> {
-    names::topic(topic)?;
-    let topic = topics.existing(topic).await?.as_text();
-    match on_duplicate {
-        OnDuplicateRecord::Refuse => {
-            Ok(topic.extend(records).await?.into_iter().map(IfNew::Appended).collect())
-        }
-        OnDuplicateRecord::Skip => topic.extend_if_new(records).await,
-    }
+/// The most records of one request.
+const MAX_RECORDS: usize = 1_000;
+
+pub(super) async fn append<S: TopicStore>(topics: &Topics<S>, request: &Append) -> Result<Appended, Error> {
+    let (records, is_one) = match (&request.data, &request.records) {
+        (Some(data), None) => (std::slice::from_ref(data), true),
+        (None, Some(records)) if records.len() <= MAX_RECORDS => (&records[..], false),
+        (None, Some(_)) => return Err(refused(format!("more than {MAX_RECORDS} records")).into()),
+        _ => return Err(refused("append has not one of data and records").into()),
+    };
+    names::topic(&request.topic_id)?;
+    let topic = topics.existing(&request.topic_id).await?.as_text();
+    let appended: Vec<AppendedRecord> = if request.if_new {
+        topic.extend_if_new(records).await?
+    } else {
+        topic.extend(records).await?.into_iter().map(AppendedRecord::Appended).collect()
+    };
+    let record = |record| match record {
+        AppendedRecord::Appended(id) => messagekit_wire::AppendedRecord { id, duplicate: false },
+        AppendedRecord::Duplicate(id) => messagekit_wire::AppendedRecord { id, duplicate: true },
+    };
+    let records: Vec<_> = appended.into_iter().map(record).collect();
+    let first = records.first().filter(|_| is_one);
+    Ok(Appended {
+        success: true,
+        id: first.map(|record| record.id),
+        duplicate: first.map(|record| record.duplicate),
+        records: (!is_one).then_some(records),
+    })
 }

@@ -1,18 +1,22 @@
 //! Records for one call: claimed or read, waited for if there are none.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::log::{Bounds, Claimed, CommitWatch, Pages, RecordClaim, TableSources};
+use messagekit::log::{self, Bounds, Claimed, CommitWatch, Pages, RecordClaim, TableSources};
 use messagekit::{Error as CoreError, ErrorKind, Shutdown};
+use messagekit_wire::{Consume, ConsumeAnswer, Deleted, OnDeleted};
 use tokio::time::{Instant, sleep_until};
 
-use super::claims::{self, patiently};
-use super::consumed::{Consumed, ConsumedRecord, ServedClaim};
+use super::claims::{self, lease_of, patiently};
+use super::message::message;
 use super::names;
-use super::read::Reading;
-use super::requests::ConsumeRequest;
+use super::read::{Reading, position};
 use crate::Error;
+
+/// The most records of an answer, and as many as there are by default.
+pub(super) const LIMITS: (u32, u32) = (1_000, 100);
 
 /// The most bytes of a claim, and of a page of each partition; a record may be larger.
 const MAX_BYTES: usize = 8 << 20;
@@ -20,24 +24,33 @@ const MAX_BYTES: usize = 8 << 20;
 /// More bytes than a record has.
 const LARGE: usize = 1 << 20;
 
+/// The longest wait in seconds: a day.
+const LONGEST_WAIT: u64 = 24 * 60 * 60;
+
 /// The shortest wait for a record whose lease ends or whose delay is over: clocks differ.
 const SHORTEST: Duration = Duration::from_millis(5);
 
 /// Returns records as soon as there are any, or what there is when the time is over.
 pub(super) async fn consume<S: TableSources + Pages>(
     store: &S,
-    request: &ConsumeRequest,
-) -> Result<Consumed, Error> {
-    match &request.group {
+    request: &Consume,
+    shutdown: Option<Shutdown>,
+) -> Result<ConsumeAnswer, Error> {
+    match request.group_id.as_deref().filter(|group| !group.trim().is_empty()) {
         Some(group) => {
-            names::group(&request.topic, group)?;
-            claim(store, request, group, &mut Waiting::begin(store, request)?).await
+            names::group(&request.topic_id, group)?;
+            claim(store, request, group, &mut Waiting::begin(store, request, shutdown)?).await
         }
         None => {
-            names::topic(&request.topic)?;
-            read(store, request, &mut Waiting::begin(store, request)?).await
+            names::topic(&request.topic_id)?;
+            read(store, request, &mut Waiting::begin(store, request, shutdown)?).await
         }
     }
+}
+
+fn limit_of(request: &Consume) -> usize {
+    let (most, usual) = LIMITS;
+    request.limit.unwrap_or(usual).clamp(1, most) as usize
 }
 
 /// What a call waits for. Commits are watched before the first look, so that none in between is missed.
@@ -48,9 +61,14 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn begin<S: TableSources>(store: &S, request: &ConsumeRequest) -> Result<Self, CoreError> {
-        let watch = if request.wait.is_zero() { None } else { Some(store.watch_records()?) };
-        Ok(Self { until: Instant::now() + request.wait, shutdown: request.shutdown.clone(), watch })
+    fn begin<S: TableSources>(
+        store: &S,
+        request: &Consume,
+        shutdown: Option<Shutdown>,
+    ) -> Result<Self, CoreError> {
+        let wait = Duration::from_secs(request.timeout_seconds.unwrap_or(0).min(LONGEST_WAIT));
+        let watch = if wait.is_zero() { None } else { Some(store.watch_records()?) };
+        Ok(Self { until: Instant::now() + wait, shutdown, watch })
     }
 
     /// Waits for records that may have come or may be due, and returns false when the time is over.
@@ -82,35 +100,41 @@ async fn requested(shutdown: Option<&Shutdown>) {
 
 async fn claim<S: TableSources + Pages>(
     store: &S,
-    request: &ConsumeRequest,
+    request: &Consume,
     group: &str,
     waiting: &mut Waiting,
-) -> Result<Consumed, Error> {
-    let mut claimer = claims::claimer(store, &request.topic, group)
-        .begin_at(request.start)
-        .lease(request.lease)
-        .on_deleted(request.on_deleted)
+) -> Result<ConsumeAnswer, Error> {
+    let mut claimer = claims::claimer(store, &request.topic_id, group)
+        .begin_at(position(request.start))
+        .lease(lease_of(request.lease_seconds)?)
+        .on_deleted(match request.on_deleted.unwrap_or_default() {
+            OnDeleted::Earliest => log::OnDeleted::Earliest,
+            OnDeleted::Latest => log::OnDeleted::Latest,
+            OnDeleted::Fail => log::OnDeleted::Fail,
+        })
         .max_bytes(MAX_BYTES);
-    if let Some(partition) = request.partition {
+    if let Some(partition) = request.partition_id {
         claimer = claimer.of_partition(partition);
     }
-    let mut consumed = Consumed::default();
+    let limit = limit_of(request);
+    let mut answer = ConsumeAnswer::default();
     loop {
-        match patiently(|| claimer.claim(request.limit)).await? {
+        match patiently(|| claimer.claim(u32::try_from(limit).unwrap_or(u32::MAX))).await? {
             Claimed::Records(claim) => {
-                consumed.has_more = may_have_more(store, request, &claim).await;
-                consumed.claim =
-                    Some(ServedClaim { id: claim.id, partition: claim.partition, until: claim.until });
-                let record = |claimed: messagekit::log::ClaimedRecord| {
-                    ConsumedRecord::of(claimed.record, claimed.attempt)
-                };
-                consumed.records = claim.records.into_iter().map(record).collect();
-                return Ok(consumed);
+                answer.has_more = may_have_more(store, request, &claim).await;
+                answer.claim_id = Some(claim.id.to_string());
+                answer.lease_until_ms = Some(claim.until.as_millisecond());
+                let claimed = claim.records.into_iter();
+                answer.messages = claimed.map(|claimed| message(claimed.record, claimed.attempt)).collect();
+                answer.next_offset = answer.messages.last().map(|last| last.offset + 1);
+                return Ok(answer);
             }
-            Claimed::Deleted { partition, offsets } => consumed.deleted.push((partition, offsets)),
+            Claimed::Deleted { partition, offsets } => {
+                answer.deleted.push(Deleted { partition_id: partition, from: offsets.start, to: offsets.end })
+            }
             Claimed::Nothing { due } => {
                 if !waiting.next(due).await? {
-                    return Ok(consumed);
+                    return Ok(answer);
                 }
             }
         }
@@ -118,39 +142,42 @@ async fn claim<S: TableSources + Pages>(
 }
 
 /// A claim is of one partition, and ends before a record that would make it too large.
-async fn may_have_more<S: Pages>(store: &S, request: &ConsumeRequest, claim: &RecordClaim) -> bool {
+async fn may_have_more<S: Pages>(store: &S, request: &Consume, claim: &RecordClaim) -> bool {
     let bytes: usize = claim.records.iter().map(|claimed| claimed.record.message.payload.len()).sum();
-    let is_full = claim.records.len() == request.limit as usize || bytes + LARGE >= MAX_BYTES;
+    let is_full = claim.records.len() == limit_of(request) || bytes + LARGE >= MAX_BYTES;
     if is_full || claim.id.is_of_failed_message() {
         return true;
     }
     // The records are claimed: an error must not keep them from the caller.
+    let topic = Arc::from(&*request.topic_id);
     let is_divided =
-        async || Pages::bounds(store, &request.topic).await.map_or(true, |partitions| partitions.len() > 1);
-    request.partition.is_none() && (claim.partition > 0 || is_divided().await)
+        async || Pages::bounds(store, &topic).await.map_or(true, |partitions| partitions.len() > 1);
+    request.partition_id.is_none() && (claim.partition > 0 || is_divided().await)
 }
 
 async fn read<S: TableSources + Pages>(
     store: &S,
-    request: &ConsumeRequest,
+    request: &Consume,
     waiting: &mut Waiting,
-) -> Result<Consumed, Error> {
+) -> Result<ConsumeAnswer, Error> {
+    let topic = Arc::from(&*request.topic_id);
     let mut readings = Vec::new();
-    for bounds in wanted(store, request).await? {
-        readings.push(Reading::begin(request.start, &bounds)?);
+    for bounds in wanted(store, &topic, request.partition_id).await? {
+        readings.push(Reading::begin(position(request.start), &bounds)?);
     }
-    let (mut consumed, mut bytes) = (Consumed::default(), 0);
+    let (mut answer, mut bytes) = (ConsumeAnswer::default(), 0);
     loop {
         for reading in &mut readings {
-            let room = if bytes < MAX_BYTES { request.limit as usize - consumed.records.len() } else { 0 };
-            let (records, has_more) = reading.read(store, &request.topic, room).await?;
-            consumed.has_more |= has_more;
+            let room = if bytes < MAX_BYTES { limit_of(request) - answer.messages.len() } else { 0 };
+            let (records, has_more) = reading.read(store, &topic, room).await?;
+            answer.has_more |= has_more;
             bytes += records.iter().map(|record| record.message.payload.len()).sum::<usize>();
-            consumed.records.extend(records.into_iter().map(|record| ConsumedRecord::of(record, 0)));
+            answer.messages.extend(records.into_iter().map(|record| message(record, 0)));
         }
-        if !consumed.records.is_empty() || !waiting.next(None).await? {
-            consumed.next = readings.iter().map(|reading| (reading.partition, reading.next)).collect();
-            return Ok(consumed);
+        if !answer.messages.is_empty() || !waiting.next(None).await? {
+            let last = answer.messages.last().map(|last| last.offset + 1);
+            answer.next_offset = last.or(readings.first().map(|reading| reading.next));
+            return Ok(answer);
         }
     }
 }
@@ -158,14 +185,15 @@ async fn read<S: TableSources + Pages>(
 /// Returns the partitions of the request.
 async fn wanted<S: TableSources + Pages>(
     store: &S,
-    request: &ConsumeRequest,
+    topic: &Arc<str>,
+    partition: Option<i32>,
 ) -> Result<Vec<Bounds>, CoreError> {
-    let mut partitions = Pages::bounds(store, &request.topic).await?;
-    if let Some(wanted) = request.partition {
+    let mut partitions = Pages::bounds(store, topic).await?;
+    if let Some(wanted) = partition {
         partitions.retain(|bounds| bounds.partition == wanted);
         if partitions.is_empty() {
             return Err(CoreError::new(ErrorKind::NotFound, "topic has no such partition")
-                .with("topic", &request.topic)
+                .with("topic", topic)
                 .with("partition", wanted));
         }
     }

@@ -3,26 +3,31 @@
 mod append;
 mod claims;
 mod consume;
-mod consumed;
 mod definitions;
+mod message;
 mod names;
 mod read;
+mod refusals;
 mod requests;
 
 use std::sync::Arc;
 
+use messagekit::Shutdown;
 use messagekit::adapter::BoxFuture;
 use messagekit::log::{
-    AddedSource, Bounds, KnownSource, OnSources, Pages, PartitionStart, RetentionRule, TableSources,
-    TopicDefinition, TopicView,
+    AddedSource, Bounds, KnownSource, OnSources, Pages, RetentionRule, TableSources, TopicDefinition,
+    TopicView,
 };
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-pub use consumed::{Consumed, ConsumedRecord, DeletedOffsets, RecordOperation, ServedClaim};
-pub use requests::{ClaimedOffsets, ConsumeRequest, NewSource, NewTopic, OnDuplicateRecord, Settle};
+pub use messagekit_wire as wire;
+use messagekit_wire::{
+    Acknowledge, Acknowledged, Append, Appended, Consume, ConsumeAnswer, Done, Extend, Extended, GiveBack,
+    Start,
+};
+pub use requests::{NewSource, NewTopic};
 
-use crate::{Error, IfNew, Topics};
+use crate::{Error, Topics};
 
 /// What can be done with the topics of a database by their names. [`Topics`] over any store that keeps them is one.
 ///
@@ -30,19 +35,20 @@ use crate::{Error, IfNew, Topics};
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// use messagekit::log::PartitionStart;
 /// use messagekit_topics::Topics;
-/// use messagekit_topics::operations::{ConsumeRequest, NewTopic, TopicOperations};
+/// use messagekit_topics::operations::wire::{Acknowledge, Append, Consume, Start};
+/// use messagekit_topics::operations::{NewTopic, TopicOperations};
 /// use serde_json::{json, value::to_raw_value};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// let topics: Box<dyn TopicOperations> = Box::new(Topics::open(folder.path().join("shop.db")).await?);
 /// topics.create_topic(&NewTopic::named("shop.orders")).await?;
-/// topics.append("shop.orders", &[to_raw_value(&json!({ "id": 7 }))?], Default::default()).await?;
-/// let request = ConsumeRequest::of("shop.orders").group("shipping").start(PartitionStart::Earliest);
-/// let consumed = topics.consume(&request).await?;
-/// assert_eq!(consumed.records[0].payload, r#"{"id":7}"#);
-/// topics.acknowledge_up_to("shop.orders", "shipping", 0, 0).await?;
+/// topics.append(&Append::records("shop.orders", vec![to_raw_value(&json!({ "id": 7 }))?])).await?;
+/// let start = Some(Start::Earliest);
+/// let request = Consume { group_id: Some("shipping".into()), start, ..Consume::of("shop.orders") };
+/// let answer = topics.consume(&request, None).await?;
+/// assert_eq!(answer.messages[0].payload, r#"{"id":7}"#);
+/// topics.acknowledge(&Acknowledge::up_to("shop.orders", "shipping", 0, 0)).await?;
 /// # drop(topics);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -50,7 +56,8 @@ use crate::{Error, IfNew, Topics};
 pub trait TopicOperations: Send + Sync {
     /// Returns records: claimed for a group, or only read.
     ///
-    /// It waits for at most [`ConsumeRequest::wait`] while there are none, and asks the database only when records have come.
+    /// It waits for at most [`Consume::timeout_seconds`] or until the shutdown while there are none, and asks the database only when records
+    /// have come. Without a partition it reads all of them; [`ConsumeAnswer::next_offset`] is in the partition of the last record.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](messagekit::ErrorKind::NotFound) for a topic or partition that is not there.
@@ -60,52 +67,34 @@ pub trait TopicOperations: Send + Sync {
     ///
     /// # Cancel safety
     /// A dropped call may leave records claimed, until their lease ends.
-    fn consume<'a>(&'a self, request: &'a ConsumeRequest) -> BoxFuture<'a, Result<Consumed, Error>>;
-
-    /// Finishes records of a claim, and returns the end of the settled prefix of its partition.
-    ///
-    /// # Errors
-    /// [`ErrorKind::ClaimLost`](messagekit::ErrorKind::ClaimLost) if the claim does not hold them. A transient error if the database does not
-    /// answer: retry.
-    fn acknowledge<'a>(&'a self, settle: &'a Settle) -> BoxFuture<'a, Result<i64, Error>>;
-
-    /// Finishes the records of the claim of a group that holds this offset, up to it, and returns the end of the settled prefix. What is
-    /// settled already stays so.
-    ///
-    /// # Errors
-    /// As [`acknowledge`](Self::acknowledge); [`ErrorKind::OutOfRange`](messagekit::ErrorKind::OutOfRange) for an offset that the partition does
-    /// not have yet.
-    fn acknowledge_up_to<'a>(
+    fn consume<'a>(
         &'a self,
-        topic: &'a str,
-        group: &'a str,
-        partition: i32,
-        offset: i64,
-    ) -> BoxFuture<'a, Result<i64, Error>>;
+        request: &'a Consume,
+        shutdown: Option<Shutdown>,
+    ) -> BoxFuture<'a, Result<ConsumeAnswer, Error>>;
 
-    /// Gives records of a claim back that failed: they may be claimed again after `delay`, and are failed messages of the group when their
-    /// attempts are used up.
+    /// Finishes records of a claim, or, without the id of a claim, those up to an offset of the claim of the group that holds it. Returns
+    /// the end of the settled prefix of the partition. What is settled already stays so.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ClaimLost`](messagekit::ErrorKind::ClaimLost) if the claim does not hold them.
+    /// [`ErrorKind::OutOfRange`](messagekit::ErrorKind::OutOfRange) without a claim, for an offset that the partition does not have yet.
+    /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a request that contradicts itself. A
+    /// transient error if the database does not answer: retry.
+    fn acknowledge<'a>(&'a self, request: &'a Acknowledge) -> BoxFuture<'a, Result<Acknowledged, Error>>;
+
+    /// Gives records of a claim back. Failed ones may be claimed again after the delay, and are failed messages of the group when their
+    /// attempts are used up. Records that were not tried may be claimed at once, and this attempt does not count.
     ///
     /// # Errors
     /// As [`acknowledge`](Self::acknowledge).
-    fn give_back<'a>(
-        &'a self,
-        settle: &'a Settle,
-        delay: std::time::Duration,
-        error: &'a str,
-    ) -> BoxFuture<'a, Result<(), Error>>;
+    fn give_back<'a>(&'a self, request: &'a GiveBack) -> BoxFuture<'a, Result<Done, Error>>;
 
-    /// Gives records of a claim back that were not tried: they may be claimed at once, and this attempt does not count.
+    /// Extends the lease of a claim, from now.
     ///
     /// # Errors
     /// As [`acknowledge`](Self::acknowledge).
-    fn release<'a>(&'a self, settle: &'a Settle) -> BoxFuture<'a, Result<(), Error>>;
-
-    /// Extends the lease of a claim: it ends after [`Settle::lease`] from now.
-    ///
-    /// # Errors
-    /// As [`acknowledge`](Self::acknowledge).
-    fn extend<'a>(&'a self, settle: &'a Settle) -> BoxFuture<'a, Result<jiff::Timestamp, Error>>;
+    fn extend<'a>(&'a self, request: &'a Extend) -> BoxFuture<'a, Result<Extended, Error>>;
 
     /// Moves a group in one partition, or in all, and ends its claims there. Returns each partition with the offset from which it goes on.
     ///
@@ -117,7 +106,7 @@ pub trait TopicOperations: Send + Sync {
         topic: &'a str,
         group: &'a str,
         partition: Option<i32>,
-        to: PartitionStart,
+        to: Start,
     ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>>;
 
     /// Forgets a group in a topic, as [`HandledRecords::drop_consumer`](messagekit::log::HandledRecords::drop_consumer) does. Returns false if the group has not read it.
@@ -131,13 +120,9 @@ pub trait TopicOperations: Send + Sync {
     ///
     /// # Errors
     /// As [`Topic::append_json`](crate::Topic::append_json): nothing was appended. [`ErrorKind::NotFound`](messagekit::ErrorKind::NotFound) for a
-    /// topic that is not there.
-    fn append<'a>(
-        &'a self,
-        topic: &'a str,
-        records: &'a [Box<RawValue>],
-        on_duplicate: OnDuplicateRecord,
-    ) -> BoxFuture<'a, Result<Vec<IfNew>, Error>>;
+    /// topic that is not there. [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a request with both one
+    /// record and several, with neither, or with more than 1,000.
+    fn append<'a>(&'a self, request: &'a Append) -> BoxFuture<'a, Result<Appended, Error>>;
 
     /// Returns the offsets of each partition of a topic, in order.
     ///
@@ -207,43 +192,24 @@ pub trait TopicOperations: Send + Sync {
 }
 
 impl<S: TableSources + Pages> TopicOperations for Topics<S> {
-    fn consume<'a>(&'a self, request: &'a ConsumeRequest) -> BoxFuture<'a, Result<Consumed, Error>> {
-        Box::pin(consume::consume(self.store(), request))
-    }
-
-    fn acknowledge<'a>(&'a self, settle: &'a Settle) -> BoxFuture<'a, Result<i64, Error>> {
-        Box::pin(claims::acknowledge(self.store(), settle))
-    }
-
-    fn acknowledge_up_to<'a>(
+    fn consume<'a>(
         &'a self,
-        topic: &'a str,
-        group: &'a str,
-        partition: i32,
-        offset: i64,
-    ) -> BoxFuture<'a, Result<i64, Error>> {
-        Box::pin(async move {
-            names::group(topic, group)?;
-            let claimer = claims::claimer(self.store(), topic, group);
-            Ok(claims::patiently(|| claimer.acknowledge_up_to(partition, offset)).await?)
-        })
+        request: &'a Consume,
+        shutdown: Option<Shutdown>,
+    ) -> BoxFuture<'a, Result<ConsumeAnswer, Error>> {
+        Box::pin(consume::consume(self.store(), request, shutdown))
     }
 
-    fn give_back<'a>(
-        &'a self,
-        settle: &'a Settle,
-        delay: std::time::Duration,
-        error: &'a str,
-    ) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(claims::give_back(self.store(), settle, delay, error))
+    fn acknowledge<'a>(&'a self, request: &'a Acknowledge) -> BoxFuture<'a, Result<Acknowledged, Error>> {
+        Box::pin(claims::acknowledge(self.store(), request))
     }
 
-    fn release<'a>(&'a self, settle: &'a Settle) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(claims::release(self.store(), settle))
+    fn give_back<'a>(&'a self, request: &'a GiveBack) -> BoxFuture<'a, Result<Done, Error>> {
+        Box::pin(claims::give_back(self.store(), request))
     }
 
-    fn extend<'a>(&'a self, settle: &'a Settle) -> BoxFuture<'a, Result<jiff::Timestamp, Error>> {
-        Box::pin(claims::extend(self.store(), settle))
+    fn extend<'a>(&'a self, request: &'a Extend) -> BoxFuture<'a, Result<Extended, Error>> {
+        Box::pin(claims::extend(self.store(), request))
     }
 
     fn reset<'a>(
@@ -251,7 +217,7 @@ impl<S: TableSources + Pages> TopicOperations for Topics<S> {
         topic: &'a str,
         group: &'a str,
         partition: Option<i32>,
-        to: PartitionStart,
+        to: Start,
     ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>> {
         Box::pin(claims::reset(self.store(), topic, group, partition, to))
     }
@@ -266,13 +232,8 @@ impl<S: TableSources + Pages> TopicOperations for Topics<S> {
         })
     }
 
-    fn append<'a>(
-        &'a self,
-        topic: &'a str,
-        records: &'a [Box<RawValue>],
-        on_duplicate: OnDuplicateRecord,
-    ) -> BoxFuture<'a, Result<Vec<IfNew>, Error>> {
-        Box::pin(append::append(self, topic, records, on_duplicate))
+    fn append<'a>(&'a self, request: &'a Append) -> BoxFuture<'a, Result<Appended, Error>> {
+        Box::pin(append::append(self, request))
     }
 
     fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Bounds>, Error>> {

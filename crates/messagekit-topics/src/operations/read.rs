@@ -6,6 +6,16 @@ use messagekit::Error;
 #[cfg(doc)]
 use messagekit::ErrorKind;
 use messagekit::log::{Bounds, Pages, PartitionStart, Record};
+use messagekit_wire::Start;
+
+/// Returns where a request begins: behind the last record unless it says another place.
+pub(super) fn position(start: Option<Start>) -> PartitionStart {
+    match start {
+        None | Some(Start::Latest) => PartitionStart::End,
+        Some(Start::Earliest) => PartitionStart::Earliest,
+        Some(Start::Offset(offset)) => PartitionStart::Offset(offset),
+    }
+}
 
 /// Where a reader is in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
 use messagekit::adapter::{NextOffset, Positions};
+use messagekit::log::AppendedRecord;
 use messagekit::log::{Claimed, OnSources, RecordClaimer, TopicDefinitions, Which};
 use messagekit::{ErrorKind, Store};
-use messagekit_topics::{IfNew, Topic, TopicEvent, Topics};
+use messagekit_topics::{Topic, TopicEvent, Topics};
 use serde_json::{Value, json};
 
 use super::home::{self, Db, Home};
@@ -57,7 +58,7 @@ async fn a_topic_that_is_made_again_has_nothing_of_the_old_one() {
     let again = items(&topics).await;
     assert_eq!(again.count().await.unwrap(), messagekit_topics::RecordCounts::default());
     let appended = again.append_if_new(&item(1)).await.unwrap();
-    assert!(matches!(appended, IfNew::Appended(id) if id > 5), "no id is given twice: {appended:?}");
+    assert!(matches!(appended, AppendedRecord::Appended(id) if id > 5), "no id is given twice: {appended:?}");
     let first = again.iter_new().try_next().await.unwrap().unwrap();
     assert_eq!((first.partition, first.offset), (0, 0));
     let created = [true, false, true].map(|is_created| (name(), is_created));
@@ -114,7 +115,7 @@ async fn a_drop_that_was_stopped_is_finished_by_another() {
     let kept = 3 + pieces.unsigned_abs();
     assert_eq!((counts.all, counts.handled, counts.new), (kept, 1, kept - 1));
     let same = again.append_if_new(&item(1)).await.unwrap();
-    assert!(matches!(same, IfNew::Duplicate(_)), "its own hashes stay");
+    assert!(matches!(same, AppendedRecord::Duplicate(_)), "its own hashes stay");
     there.drop("items").await.unwrap();
     assert_eq!(home::rows(&there).await, 0);
 }

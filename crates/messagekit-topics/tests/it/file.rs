@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
+use messagekit::log::AppendedRecord;
 use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::SqliteStore;
-use messagekit_topics::{Error, IfNew, Topics};
+use messagekit_topics::{Error, Topics};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -137,7 +138,7 @@ async fn a_backup_under_writes_is_the_file_of_one_moment() {
         "{} of {written}",
         kept.len()
     );
-    assert_eq!(restored.append_if_new(&item(0)).await.unwrap(), IfNew::Duplicate(1));
+    assert_eq!(restored.append_if_new(&item(0)).await.unwrap(), AppendedRecord::Duplicate(1));
     assert_eq!(restored.append(&item(1_000_000)).await.unwrap(), kept.len() as i64 + 1);
     let missing = topics.backup(file.folder.path().join("no/such/folder.db")).await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::Unavailable);

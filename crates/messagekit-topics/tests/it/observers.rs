@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use messagekit::Store;
+use messagekit::log::AppendedRecord;
 use messagekit_testkit::{DEADLINE, eventually};
-use messagekit_topics::{IfNew, TopicEvent, Topics};
+use messagekit_topics::{TopicEvent, Topics};
 use serde_json::{Value, json};
 
 use super::home::{self, Db};
@@ -36,7 +37,7 @@ async fn observers_hear_of_each_change_in_its_order() {
     let links = topics.untyped("links").dedup(["url"]).open().await.unwrap();
     topics.untyped("links").open().await.unwrap();
     links.append(&link("a")).await.unwrap();
-    assert_eq!(links.append_if_new(&link("a")).await.unwrap(), IfNew::Duplicate(1));
+    assert_eq!(links.append_if_new(&link("a")).await.unwrap(), AppendedRecord::Duplicate(1));
     links.append(&link("a")).await.unwrap_err();
     links.extend(&[link("b"), link("a")]).await.unwrap_err();
     links.extend(&[link("b"), link("c")]).await.unwrap();

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use messagekit::ErrorKind;
+use messagekit::log::AppendedRecord;
 use messagekit::log::{Claimed, RecordClaimer, Which};
-use messagekit_topics::{IfNew, RetentionRule, Topic, TopicEvent, Topics};
+use messagekit_topics::{RetentionRule, Topic, TopicEvent, Topics};
 use serde_json::{Value, json};
 
 use super::home::{self, Db, Home};
@@ -256,7 +257,7 @@ async fn a_deleted_fact_stays_a_duplicate_and_ids_go_on() {
     append(&items, 1..=3).await;
     shop.pass_a_week().await;
     assert_eq!((items.expire().await.unwrap(), ids(&items).await), (3, vec![]));
-    assert_eq!(items.append_if_new(&item(2)).await.unwrap(), IfNew::Duplicate(2));
+    assert_eq!(items.append_if_new(&item(2)).await.unwrap(), AppendedRecord::Duplicate(2));
     let again = shop.home.topics().await;
     let items = again.untyped("items").open().await.unwrap();
     append(&items, 4..=4).await;

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
+use messagekit::log::AppendedRecord;
 use messagekit::{ErrorKind, Store};
-use messagekit_topics::{Error, Guard, IfNew, Record, RecordStatus, Topic};
+use messagekit_topics::{Error, Guard, Record, RecordStatus, Topic};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -107,13 +108,16 @@ async fn a_duplicate_is_refused_or_skipped_and_names_the_other() {
     assert_eq!(refused.kind(), ErrorKind::Duplicate);
     let duplicate = refused.duplicate().unwrap();
     assert_eq!((&*duplicate.topic, duplicate.existing), ("rss.items", 1));
-    assert_eq!(items.append_if_new(&changed).await.unwrap(), IfNew::Duplicate(1));
-    assert_eq!(items.append_if_new(&item(2)).await.unwrap(), IfNew::Appended(2));
+    assert_eq!(items.append_if_new(&changed).await.unwrap(), AppendedRecord::Duplicate(1));
+    assert_eq!(items.append_if_new(&item(2)).await.unwrap(), AppendedRecord::Appended(2));
     let refused = items.extend(&[item(3), item(4), item(3)]).await.unwrap_err();
     assert_eq!(refused.duplicate().unwrap().existing, 3, "it stands twice in the call");
     assert_eq!(items.count().await.unwrap().all, 2, "nothing of the call was appended");
     let outcomes = items.extend_if_new(&[item(2), item(3), item(3)]).await.unwrap();
-    assert_eq!(outcomes, [IfNew::Duplicate(2), IfNew::Appended(3), IfNew::Duplicate(3)]);
+    assert_eq!(
+        outcomes,
+        [AppendedRecord::Duplicate(2), AppendedRecord::Appended(3), AppendedRecord::Duplicate(3)]
+    );
 }
 
 #[tokio::test]
@@ -213,7 +217,7 @@ async fn another_process_sees_topics_duplicates_and_handled_records() {
     items.set_handled(1).await.unwrap();
     let there = items_of(&home).await;
     assert_eq!(ids(&new(&there).await), [2]);
-    assert_eq!(there.append_if_new(&item(1)).await.unwrap(), IfNew::Duplicate(1));
+    assert_eq!(there.append_if_new(&item(1)).await.unwrap(), AppendedRecord::Duplicate(1));
     assert_eq!(there.append(&item(3)).await.unwrap(), 3);
     assert_eq!(ids(&new(&items).await), [2, 3]);
 }

@@ -4,9 +4,7 @@ mod publication;
 mod record;
 
 pub use publication::{Publication, PublisherMode, PublisherState, UnpublishedEvent};
-pub use record::{
-    ConsumerOutcome, EventDetail, EventFailure, EventRecord, LinkedEvent, MarkerOutcome, chosen_by,
-};
+pub use record::{ConsumerOutcome, EventDetail, EventFailure, EventRecord, LinkedEvent, chosen_by};
 
 use crate::store::BoxFuture;
 use crate::{Error, MessageId};

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{Publication, PublisherState};
+use crate::MessageId;
 use crate::audit::AuditRecord;
 use crate::failed_messages::FailedMessageHead;
+use crate::marker_outcome::MarkerOutcome;
 use crate::message::{EventLinks, Headers, Position};
 use crate::replay::{EventFilter, EventHead, ReplayJob};
-use crate::{Claim, MessageId};
 
 /// What one database knows of one event. Each list has at most [`MAX_ENTRIES`](super::MAX_ENTRIES) entries.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,41 +90,6 @@ pub struct ConsumerOutcome {
     pub processed_at: Timestamp,
     /// How many runs began and have not ended, or ended with their process.
     pub in_flight_attempts: u32,
-}
-
-/// The outcome in a processed marker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MarkerOutcome {
-    /// It was applied.
-    Done,
-    /// It is an open failed message.
-    Held,
-    /// An operator discarded it.
-    Discarded,
-}
-
-impl MarkerOutcome {
-    /// Every outcome.
-    pub const ALL: [Self; 3] = [Self::Done, Self::Held, Self::Discarded];
-
-    /// Returns the word that tables, the API and the command line use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Held => "held",
-            Self::Discarded => "discarded",
-        }
-    }
-}
-
-impl From<MarkerOutcome> for Claim {
-    fn from(outcome: MarkerOutcome) -> Self {
-        match outcome {
-            MarkerOutcome::Done => Self::Done,
-            MarkerOutcome::Held => Self::Held,
-            MarkerOutcome::Discarded => Self::Discarded,
-        }
-    }
 }
 
 /// A failure of an event elsewhere.

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn retries_at_a_pace_are_delayed_by_their_rank_among_the_accepted() {
+    fn accepted_retries_are_delayed_by_their_rank() {
         let dead = |id| target(id, FailedMessageState::Dead);
         let targets = [dead(1), ActionTarget { has_way_back: false, ..dead(2) }, dead(3)];
         let plan = plan(Action::Retry, Pace::per_second(1).unwrap(), &[3, 2, 9, 1, 3], &targets);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::event_history::MarkerOutcome;
+use crate::marker_outcome::MarkerOutcome;
 use crate::{Error, ErrorKind};
 
 /// Represents the state of a failed message.

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use crate::event_history::MarkerOutcome;
+use crate::marker_outcome::MarkerOutcome;
 use crate::{Error, ErrorKind, Headers, MessageId};
 
 /// The text of the error of a statement after the database has ended its transaction.

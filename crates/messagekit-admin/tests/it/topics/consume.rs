@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use messagekit_topics::operations::TopicOperations;
+use messagekit_topics::operations::wire::Append;
 use serde_json::{Value, json};
 
 use super::shop::{Shop, TOPIC, about, numbers, order};
@@ -149,7 +150,7 @@ async fn a_call_waits_until_another_process_commits() {
             // Behind the first look of the one that waits.
             tokio::task::yield_now().await;
             writer
-                .append(TOPIC, &[serde_json::value::to_raw_value(&order(n)).unwrap()], Default::default())
+                .append(&Append::records(TOPIC, vec![serde_json::value::to_raw_value(&order(n)).unwrap()]))
                 .await
                 .unwrap();
         };

@@ -10,6 +10,7 @@ use messagekit::Store;
 use messagekit_admin::{Admin, Role};
 use messagekit_sqlite::SqliteStore;
 use messagekit_topics::Topics;
+use messagekit_topics::operations::wire::Append;
 use messagekit_topics::operations::{NewTopic, TopicOperations};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -58,7 +59,7 @@ impl Shop {
     pub(crate) async fn fill(&self, numbers: Range<i64>) {
         let raw = |n| serde_json::value::to_raw_value(&order(n)).unwrap();
         let orders: Vec<_> = numbers.map(raw).collect();
-        self.topics.append(TOPIC, &orders, Default::default()).await.unwrap();
+        self.topics.append(&Append::records(TOPIC, orders)).await.unwrap();
     }
 
     /// Opens the same file once more, as another process would.

@@ -52,5 +52,5 @@ async fn lag_is_what_no_broker_has_confirmed() {
     assert_eq!(store.set_aside("r1", &rejection).await.unwrap(), 2);
     let found = store.lag().await.unwrap();
     assert_eq!((found.pending, found.problems.len()), (0, 1), "{found:?}");
-    assert!(found.problems[0].contains("refused 1 events, and 1 wait"), "{found:?}");
+    assert!(found.problems[0].contains("rejected 1 events, and 1 wait"), "{found:?}");
 }

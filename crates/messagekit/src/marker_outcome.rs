@@ -1,0 +1,38 @@
+//! What a processed marker says.
+
+use crate::Claim;
+
+/// The outcome in a processed marker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MarkerOutcome {
+    /// It was applied.
+    Done,
+    /// It is an open failed message.
+    Held,
+    /// An operator discarded it.
+    Discarded,
+}
+
+impl MarkerOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 3] = [Self::Done, Self::Held, Self::Discarded];
+
+    /// Returns the word that tables, the API and the command line use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Held => "held",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
+impl From<MarkerOutcome> for Claim {
+    fn from(outcome: MarkerOutcome) -> Self {
+        match outcome {
+            MarkerOutcome::Done => Self::Done,
+            MarkerOutcome::Held => Self::Held,
+            MarkerOutcome::Discarded => Self::Discarded,
+        }
+    }
+}
