@@ -59,7 +59,7 @@ pub(super) async fn handle<S: Inbox>(
     mut behind: Vec<Input<'_>>,
 ) -> Result<(), (usize, Fault)> {
     let deadline = Instant::now() + settings.rules.deadline;
-    std::iter::once(&mut first).chain(&mut behind).for_each(|input| input.info.deadline = Some(deadline));
+    std::iter::once(&mut first).chain(&mut behind).for_each(|input| input.starts(deadline));
     let spans = ProcessSpans::begin(settings, (address(tx), transaction), &first, &behind);
     let size = |input: &Input<'_>| input.received.message.payload.len();
     let (first_size, sizes_behind) = (size(&first), behind.iter().map(size).collect::<Vec<_>>());
@@ -103,7 +103,7 @@ pub(super) async fn call<S: Inbox>(
     phase: &dyn FirstPhase,
     mut input: Input<'_>,
 ) -> Result<CallResult, Fault> {
-    input.info.deadline = Some(Instant::now() + settings.rules.deadline);
+    input.starts(Instant::now() + settings.rules.deadline);
     let spans = ProcessSpans::of_call(settings, &input);
     // As above: a panic while the future is created is caught too.
     let calling = async { phase.call(input).await.map_err(|error| classify_error(settings, error)) };

@@ -182,7 +182,7 @@ impl<S: Store> Settings<S> {
 
     /// Returns the task of a message that cannot be handled. It may wait in place: a deployment may cure it, and its key keeps
     /// its order.
-    pub(super) fn task_without_handler(&self, failure: Failure) -> Task<S> {
+    pub(super) fn task_of_failed(&self, failure: Failure) -> Task<S> {
         let waits = self.rules.on_failure == OnFailure::Block;
         if waits && !(self.rules.sets_aside && stands_alone(&failure)) {
             Task::Block(failure)

@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::HandlerError;
 use crate::Event;
 use crate::message::{DeliveryInfo, Envelope, Message, Meta, codec};
@@ -32,6 +34,11 @@ impl<'a> Input<'a> {
             info: DeliveryInfo { attempt, headers, position, deadline: None },
             called: None,
         }
+    }
+
+    /// Sets when its handler, which starts now, has to be done.
+    pub(crate) fn starts(&mut self, deadline: Instant) {
+        self.info.deadline = Some(deadline);
     }
 }
 

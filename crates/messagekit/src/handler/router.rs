@@ -60,8 +60,10 @@ pub(crate) enum Task<S: Store> {
     },
     /// No handler takes its type, which is given unless a header names it.
     Ignore(Option<String>),
+    /// It cannot be handled.
     SetAside(Failure),
-    /// No router chooses it, but a consumer whose lane waits for a message that cannot be handled.
+    /// It cannot be handled, and its lane waits for it: its transaction claims it, and fails unless the message was finished before. Only a
+    /// consumer chooses this task, never a router.
     Block(Failure),
 }
 

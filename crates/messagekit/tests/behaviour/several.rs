@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use messagekit::adapter::{BatchLimit, OutboxRows, codec};
 use messagekit::operations::FailedMessageState;
-use messagekit::{Backoff, Consumer, Envelope, Event, HandlerError, Inner, Message, Middleware, OnFailure};
+use messagekit::{
+    Backoff, Consumer, DeliveryInfo, Envelope, Event, HandlerError, Inner, Message, Middleware, OnFailure,
+};
 use messagekit_memory::{MemoryStore, MemoryTx};
 use serde::{Deserialize, Serialize};
 
@@ -212,6 +214,10 @@ async fn a_call_that_takes_too_long_is_halved_until_it_does_not() {
         tx: &mut MemoryTx,
         events: Vec<Envelope<Placed>>,
     ) -> Result<(), HandlerError> {
+        let left = |event: &Envelope<Placed>| event.delivery().and_then(DeliveryInfo::time_left);
+        if events.iter().any(|event| left(event) != Some(seconds(7))) {
+            return Err(HandlerError::permanent("each event has the deadline of this call"));
+        }
         tokio::time::sleep(seconds(events.len() as u64)).await;
         let rows = events.iter().map(|event| Message::new("applied", event.event_id.to_string()));
         Ok(store.write(tx, &rows.collect::<Vec<_>>()).await?)

@@ -14,7 +14,7 @@ use crate::store::{Failure, ReceivedMessage, Store, TransactionSpans};
 /// The messages of a batch run as one of its transactions sees them.
 pub(super) struct Batch<S: Store> {
     pub(super) messages: Arc<Vec<Arc<PreparedMessage<S>>>>,
-    /// The tasks of known culprits, which replace their own: the transaction sets them aside.
+    /// The tasks of known culprits, which replace their own: always to set aside, whatever the policy is.
     pub(super) culprits: BTreeMap<usize, Task<S>>,
     /// The number of this run of the first message; the others run for the first time.
     pub(super) first_attempt: u32,
@@ -43,7 +43,7 @@ impl<S: Store> Batch<S> {
 
     /// Returns the topics and types of the messages of a range that no handler takes.
     pub(super) fn unhandled_types(&self, range: Range<usize>) -> impl Iterator<Item = (&Arc<str>, &str)> {
-        range.filter(|index| !self.culprits.contains_key(index)).filter_map(|index| {
+        range.filter(|index| matches!(self.task(*index), Task::Ignore(_))).filter_map(|index| {
             let prepared = &self.messages[index];
             Some((&prepared.received.message.topic, prepared.unhandled_type()?))
         })

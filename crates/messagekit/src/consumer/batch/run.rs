@@ -261,8 +261,9 @@ impl<S: Inbox> BatchRun<S> {
         let (prepared, rules) = (&self.messages[index], &self.settings.rules);
         prepared.call.forget_unless_made();
         match failed.get(&index) {
+            // Its task is to set it aside, because the policy does not block.
             Some(failure) if !rules.runs_again && rules.on_failure != OnFailure::Block => {
-                prepared.without_handler(&self.settings, failure.clone())
+                prepared.failed_with(&self.settings, failure.clone())
             }
             _ => Arc::clone(prepared),
         }
@@ -319,7 +320,7 @@ fn check_age<S: Inbox>(
     now: Timestamp,
 ) -> Arc<PreparedMessage<S>> {
     match settings.window.outside(&prepared.received.message, now).filter(|_| prepared.is_handled()) {
-        Some(failure) => prepared.without_handler(settings, failure),
+        Some(failure) => prepared.failed_with(settings, failure),
         None => prepared,
     }
 }

@@ -141,7 +141,7 @@ impl<S: Store> AssignedLane<S> {
         true
     }
 
-    /// Ends a batch run. If no message waits and none arrives for a while, the lane has delivered everything.
+    /// Begins the quiet time after a batch run, if no message waits. When none arrives for a while, the lane has delivered everything.
     pub(in crate::consumer) fn start_quiet_time(&mut self) {
         self.quiet = self.queue.is_empty().then(Instant::now);
     }

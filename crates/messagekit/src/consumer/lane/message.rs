@@ -32,7 +32,7 @@ impl<S: Store> PreparedMessage<S> {
     ) -> Arc<Self> {
         let (received, task) = settings.router.prepare(message, position);
         let task = match task {
-            Task::SetAside(failure) => settings.task_without_handler(failure),
+            Task::SetAside(failure) => settings.task_of_failed(failure),
             task => task,
         };
         let prepared = Self { received, task, call: CallSlot::default() };
@@ -52,9 +52,9 @@ impl<S: Store> PreparedMessage<S> {
         Some(event_type.as_deref().or_else(|| self.received.message.event_type()).unwrap_or_default())
     }
 
-    /// Returns the same message with a task that does not run its handler, because of this failure.
-    pub(in crate::consumer) fn without_handler(&self, settings: &Settings<S>, failure: Failure) -> Arc<Self> {
-        let (received, task) = (self.received.clone(), settings.task_without_handler(failure));
+    /// Returns the same message with the task that its failure has, whose handler does not run.
+    pub(in crate::consumer) fn failed_with(&self, settings: &Settings<S>, failure: Failure) -> Arc<Self> {
+        let (received, task) = (self.received.clone(), settings.task_of_failed(failure));
         Arc::new(Self { received, task, call: CallSlot::default() })
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::run::{Applied, Culprit, RunOutcome, call_head, run_key, store_failed};
+use super::run::{Applied, Culprit, KeyOutcome, call_head, run_key, store_failed};
 use crate::consumer::failure_log::log_failure;
 use crate::consumer::fault::{Fault, store_fault};
 use crate::consumer::lane::poison_message;
@@ -88,7 +88,7 @@ pub(in crate::consumer) async fn retry<S: Inbox>(
     crash::point("retry.leased");
     let leased = Arc::new(leased);
     let ran = if leased.crash_count >= CRASHES {
-        RunOutcome::head_failed(Fault::Message(poison_message(leased.crash_count)))
+        KeyOutcome::head_failed(Fault::Message(poison_message(leased.crash_count)))
     } else {
         apply(&settings, &leased, most, &starts).await
     };
@@ -103,7 +103,7 @@ async fn apply<S: Inbox>(
     leased: &Arc<RetryLease>,
     most: u32,
     starts: &Starts,
-) -> RunOutcome {
+) -> KeyOutcome {
     // A message that has failed, that an operator requested, or that may have crashed a process runs by itself.
     let leads =
         leased.parked && !leased.requested && leased.attempt == 1 && leased.crash_count + leased.alone == 0;
@@ -111,7 +111,7 @@ async fn apply<S: Inbox>(
     let mut noted = 1;
     let called = match call_head(settings, leased, starts).await {
         Ok(called) => called,
-        Err(fault) => return RunOutcome::head_failed(fault),
+        Err(fault) => return KeyOutcome::head_failed(fault),
     };
     let (called_at, mut rolled_back) = (Instant::now(), 0);
     loop {
@@ -123,7 +123,7 @@ async fn apply<S: Inbox>(
                 .await
             {
                 Ok(Some(length)) => (most, noted) = (length, length),
-                Ok(None) => return RunOutcome::NotOurs { length: 1 },
+                Ok(None) => return KeyOutcome::NotOurs { length: 1 },
                 Err(error) => return store_failed(error, 1),
             }
         }
@@ -156,24 +156,24 @@ async fn apply<S: Inbox>(
 /// Returns the result of the run of a failed message, or the number of messages for another try. If one of several messages
 /// fails, the messages before it are applied without it: it becomes the head of its key and fails by itself. If the culprit is
 /// unknown, or an operator has acted on one of the messages, the run is halved.
-fn judge(ran: RunOutcome, is_cut_off: bool) -> ControlFlow<RunOutcome, u32> {
+fn judge(ran: KeyOutcome, is_cut_off: bool) -> ControlFlow<KeyOutcome, u32> {
     let fewer = match &ran {
-        RunOutcome::NotOurs { length } => length / 2,
-        RunOutcome::Failed(Culprit { length: 0 | 1, .. }) => 0,
-        RunOutcome::Failed(Culprit {
+        KeyOutcome::NotOurs { length } => length / 2,
+        KeyOutcome::Failed(Culprit { length: 0 | 1, .. }) => 0,
+        KeyOutcome::Failed(Culprit {
             index: Some(index),
             fault: Fault::Message(_) | Fault::Unavailable(_),
             ..
         }) => *index,
         // The store failed during the run, and may have committed everything.
-        RunOutcome::Failed(Culprit { fault: Fault::Outage(_), .. }) => 0,
-        RunOutcome::Failed(Culprit { length, .. }) => length / 2,
-        RunOutcome::Resolved(..) | RunOutcome::Broken(_) => 0,
+        KeyOutcome::Failed(Culprit { fault: Fault::Outage(_), .. }) => 0,
+        KeyOutcome::Failed(Culprit { length, .. }) => length / 2,
+        KeyOutcome::Resolved(..) | KeyOutcome::Broken(_) => 0,
     };
     match fewer {
         0 => ControlFlow::Break(ran),
         // A stop leaves no time for another run, and the failed message is not the culprit.
-        _ if is_cut_off => ControlFlow::Break(RunOutcome::head_failed(Fault::CutOff)),
+        _ if is_cut_off => ControlFlow::Break(KeyOutcome::head_failed(Fault::CutOff)),
         _ => ControlFlow::Continue(fewer),
     }
 }
@@ -181,13 +181,13 @@ fn judge(ran: RunOutcome, is_cut_off: bool) -> ControlFlow<RunOutcome, u32> {
 async fn end<S: Inbox>(
     settings: &Settings<S>,
     leased: &RetryLease,
-    ran: RunOutcome,
+    ran: KeyOutcome,
     unavailable: u32,
 ) -> RetryOutcome {
     let consumer = &*settings.name;
     let mut retried = RetryOutcome { was_due: true, ..RetryOutcome::nothing() };
     let fault = match ran {
-        RunOutcome::Resolved(applied, followers) => {
+        KeyOutcome::Resolved(applied, followers) => {
             crash::point("retry.committed");
             let behind = followers.iter().map(|follower| &follower.received);
             for received in std::iter::once(&leased.received).chain(behind) {
@@ -199,9 +199,9 @@ async fn end<S: Inbox>(
             settings.stats.add(&ConsumerStats { handled, batches: 1, ..ConsumerStats::default() });
             return retried;
         }
-        RunOutcome::NotOurs { .. } => return retried,
-        RunOutcome::Broken(error) => Fault::Outage(chain(&error)),
-        RunOutcome::Failed(Culprit { fault, .. }) => fault,
+        KeyOutcome::NotOurs { .. } => return retried,
+        KeyOutcome::Broken(error) => Fault::Outage(chain(&error)),
+        KeyOutcome::Failed(Culprit { fault, .. }) => fault,
     };
     let result = decide(settings, leased, fault, unavailable, &mut retried);
     match write_result(settings, leased, &result).await {
@@ -306,8 +306,8 @@ mod tests {
     use super::*;
     use crate::store::FailureKind;
 
-    fn failed(index: Option<u32>, length: u32, fault: Fault) -> RunOutcome {
-        RunOutcome::Failed(Culprit { index, length, fault })
+    fn failed(index: Option<u32>, length: u32, fault: Fault) -> KeyOutcome {
+        KeyOutcome::Failed(Culprit { index, length, fault })
     }
 
     fn no_stock() -> Fault {
@@ -342,11 +342,11 @@ mod tests {
             failed(Some(0), 40, ended()),
             failed(None, 40, ended()),
             failed(Some(39), 40, Fault::Conflict("deadlock".to_owned())),
-            RunOutcome::NotOurs { length: 40 },
+            KeyOutcome::NotOurs { length: 40 },
         ] {
             assert_eq!(judge(ran, false).continue_value(), Some(20));
         }
-        for ran in [failed(None, 1, ended()), RunOutcome::NotOurs { length: 1 }] {
+        for ran in [failed(None, 1, ended()), KeyOutcome::NotOurs { length: 1 }] {
             assert!(judge(ran, false).is_break());
         }
     }
@@ -359,17 +359,17 @@ mod tests {
     #[test]
     fn a_stop_in_a_run_blames_no_message() {
         for ran in
-            [failed(Some(7), 40, no_stock()), failed(None, 40, ended()), RunOutcome::NotOurs { length: 40 }]
+            [failed(Some(7), 40, no_stock()), failed(None, 40, ended()), KeyOutcome::NotOurs { length: 40 }]
         {
             let judged = judge(ran, true).break_value();
             assert!(
-                matches!(judged, Some(RunOutcome::Failed(Culprit { fault: Fault::CutOff, .. }))),
+                matches!(judged, Some(KeyOutcome::Failed(Culprit { fault: Fault::CutOff, .. }))),
                 "the failed message is handed back"
             );
         }
         let judged = judge(failed(Some(0), 40, no_stock()), true).break_value();
         assert!(
-            matches!(judged, Some(RunOutcome::Failed(Culprit { fault: Fault::Message(_), .. }))),
+            matches!(judged, Some(KeyOutcome::Failed(Culprit { fault: Fault::Message(_), .. }))),
             "it has failed"
         );
     }

@@ -18,8 +18,8 @@ use crate::store::{
 };
 use crate::{Error, ErrorKind, Meta, chain, crash};
 
-/// The result of a transaction.
-pub(super) enum RunOutcome {
+/// The result of a transaction over a key.
+pub(super) enum KeyOutcome {
     /// The leased message, and these followers, were applied and resolved.
     Resolved(Applied, Vec<Follower>),
     /// The lease was lost, or an operator acted on one of the messages first: nothing was kept.
@@ -50,7 +50,7 @@ pub(super) struct Culprit {
     pub(super) fault: Fault,
 }
 
-impl RunOutcome {
+impl KeyOutcome {
     /// Creates the failure of the leased message by itself.
     pub(super) fn head_failed(fault: Fault) -> Self {
         Self::Failed(Culprit { index: Some(0), length: 1, fault })
@@ -120,10 +120,10 @@ pub(super) async fn run_key<S: Inbox>(
     most: u32,
     called: Option<CallResult>,
     starts: &Starts,
-) -> RunOutcome {
+) -> KeyOutcome {
     let head = match prepare(settings, leased.received.clone(), leased.attempt) {
         Ok(head) => KeyMessage { called, ..head },
-        Err(failure) => return RunOutcome::head_failed(Fault::Message(failure)),
+        Err(failure) => return KeyOutcome::head_failed(Fault::Message(failure)),
     };
     let (shared, leased) = (Arc::clone(settings), Arc::clone(leased));
     let length = Arc::new(AtomicU32::new(1));
@@ -150,15 +150,15 @@ pub(super) async fn run_key<S: Inbox>(
         })
     }));
     let Some(ended) = settings.unless_cut_off(work).await else {
-        return RunOutcome::head_failed(Fault::CutOff);
+        return KeyOutcome::head_failed(Fault::CutOff);
     };
     end_spans(&spans, &ended);
     match ended {
         Ok(ran) => ran,
         // The handler did not run, so it is not the culprit.
         Err(TransactError::Begin(error)) => match store_fault(&error) {
-            Some(Fault::Blame(_)) | None => RunOutcome::Broken(error),
-            Some(fault) => RunOutcome::head_failed(fault),
+            Some(Fault::Blame(_)) | None => KeyOutcome::Broken(error),
+            Some(fault) => KeyOutcome::head_failed(fault),
         },
         // The commit may have happened. If it did, the failed message is resolved and the token is no longer valid.
         Err(TransactError::Commit(error) | TransactError::Unknown(error)) => {
@@ -168,12 +168,12 @@ pub(super) async fn run_key<S: Inbox>(
 }
 
 /// Ends the spans of the transaction with its outcome.
-fn end_spans(spans: &TransactionSpans, ended: &Result<RunOutcome, TransactError>) {
+fn end_spans(spans: &TransactionSpans, ended: &Result<KeyOutcome, TransactError>) {
     match ended {
-        Ok(RunOutcome::Resolved(..)) => spans.committed(),
-        Ok(RunOutcome::NotOurs { .. }) => spans.rolled_back(&"lease_lost"),
-        Ok(RunOutcome::Failed(culprit)) => spans.rolled_back(&culprit.fault.as_str()),
-        Ok(RunOutcome::Broken(error)) | Err(TransactError::Begin(error) | TransactError::Commit(error)) => {
+        Ok(KeyOutcome::Resolved(..)) => spans.committed(),
+        Ok(KeyOutcome::NotOurs { .. }) => spans.rolled_back(&"lease_lost"),
+        Ok(KeyOutcome::Failed(culprit)) => spans.rolled_back(&culprit.fault.as_str()),
+        Ok(KeyOutcome::Broken(error)) | Err(TransactError::Begin(error) | TransactError::Commit(error)) => {
             spans.rolled_back(&store_error_name(error));
         }
         Err(TransactError::Unknown(_)) => spans.unknown(),
@@ -189,6 +189,7 @@ fn prepare<S: Inbox>(
     let (received, task) = settings.router.prepare(received.message, received.position);
     match task {
         Task::Handle { handler, meta } => Ok(KeyMessage { received, meta, handler, attempt, called: None }),
+        // A router never blocks.
         Task::SetAside(failure) | Task::Block(failure) => Err(failure),
         Task::Ignore(_) => {
             let text = "no handler for this event type: deploy one, then retry";
@@ -198,18 +199,18 @@ fn prepare<S: Inbox>(
 }
 
 /// Classifies an error of the store in a run of `length` messages.
-pub(super) fn store_failed(error: Error, length: u32) -> RunOutcome {
+pub(super) fn store_failed(error: Error, length: u32) -> KeyOutcome {
     let index = (length == 1).then_some(0);
     let fault = match error.kind() {
         // Waiting does not cure it, and other failed messages are not affected.
         ErrorKind::Corrupt => Some(Fault::Blame(Failure::permanent(FailureKind::Corrupt, chain(&error)))),
         _ => store_fault(&error),
     };
-    fault.map_or(RunOutcome::Broken(error), |fault| RunOutcome::Failed(Culprit { index, length, fault }))
+    fault.map_or(KeyOutcome::Broken(error), |fault| KeyOutcome::Failed(Culprit { index, length, fault }))
 }
 
 impl<S: Inbox> KeyTransaction<'_, S> {
-    async fn apply(&mut self, tx: &mut S::Tx, head: KeyMessage<S>, most: u32) -> End<RunOutcome> {
+    async fn apply(&mut self, tx: &mut S::Tx, head: KeyMessage<S>, most: u32) -> End<KeyOutcome> {
         let mut messages = vec![head];
         let mut taken = Vec::new();
         loop {
@@ -232,9 +233,9 @@ impl<S: Inbox> KeyTransaction<'_, S> {
                 crash::point("retry.resolved");
                 let messages = u32::try_from(self.followers.len()).unwrap_or(u32::MAX).saturating_add(1);
                 let applied = Applied { messages, length: self.length(), took };
-                End::Commit(RunOutcome::Resolved(applied, std::mem::take(&mut self.followers)))
+                End::Commit(KeyOutcome::Resolved(applied, std::mem::take(&mut self.followers)))
             }
-            Ok(false) => End::Rollback(RunOutcome::NotOurs { length: self.length() }),
+            Ok(false) => End::Rollback(KeyOutcome::NotOurs { length: self.length() }),
             Err(error) => End::Rollback(store_failed(error, self.length())),
         }
     }
@@ -251,7 +252,7 @@ impl<S: Inbox> KeyTransaction<'_, S> {
         most: u32,
         messages: &mut Vec<KeyMessage<S>>,
         taken: &mut Vec<Follower>,
-    ) -> Result<(), RunOutcome> {
+    ) -> Result<(), KeyOutcome> {
         let left = most.saturating_sub(self.length());
         if left == 0 || self.time_is_up() {
             return Ok(());
@@ -282,7 +283,7 @@ impl<S: Inbox> KeyTransaction<'_, S> {
         tx: &mut S::Tx,
         messages: &[KeyMessage<S>],
         taken: &mut Vec<Follower>,
-    ) -> Result<ControlFlow<()>, RunOutcome> {
+    ) -> Result<ControlFlow<()>, KeyOutcome> {
         let first = self.length() - u32::try_from(messages.len()).unwrap_or(u32::MAX);
         let mut next = 0;
         while let Some(message) = messages.get(next) {
@@ -300,7 +301,7 @@ impl<S: Inbox> KeyTransaction<'_, S> {
                 handle(self.settings, starts_and_spans, tx, &message.handler, message.input(), behind).await
             {
                 let index = first + u32::try_from(next + at).unwrap_or(u32::MAX);
-                return Err(RunOutcome::Failed(Culprit { index: Some(index), length: self.length(), fault }));
+                return Err(KeyOutcome::Failed(Culprit { index: Some(index), length: self.length(), fault }));
             }
             crash::point("retry.handled");
             next += count;

@@ -10,7 +10,7 @@ use crate::store::Inbox;
 /// Three of them fit into the time within which a consumer is seen.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// The longest time that a note of counts takes from what comes after it: the next sighting, a stop, an answer.
+/// The longest time that a note of counts takes from what comes after it: the next note, a stop, an answer.
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// Records the window of the consumer and the messages that it has passed over, every few seconds; it never ends. The time of the
