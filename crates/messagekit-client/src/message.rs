@@ -16,7 +16,7 @@ pub struct Message(Arc<TopicMessage>);
 
 impl Message {
     /// # Errors
-    /// [`ErrorKind::Undecodable`] if its time is none.
+    /// [`ErrorKind::Undecodable`] for a time that no clock shows.
     pub(crate) fn of(sent: TopicMessage) -> Result<Self, Error> {
         Timestamp::from_millisecond(sent.timestamp_ms).map_err(|_| {
             Error::new(ErrorKind::Undecodable, "timestamp_ms is no time")
@@ -66,7 +66,7 @@ impl Message {
 
     /// Returns when the topic got it.
     pub fn timestamp(&self) -> Timestamp {
-        Timestamp::from_millisecond(self.0.timestamp_ms).unwrap_or_default()
+        Timestamp::from_millisecond(self.0.timestamp_ms).expect("`of` has checked it")
     }
 
     /// Returns who changed the row, if the writer has said so.

@@ -36,10 +36,12 @@ pub enum Command {
         /// The topic.
         topic: Arc<str>,
     },
+    /// A statement does not say whether replicated rows are events; they are not:
     /// `ALTER TOPIC topic ADD [OR REPLACE] SOURCE table ON change [, …] [WHERE …] [PARTITION BY (…)] [WITH (…)]`
     AddSource(NewSource),
     /// `ALTER TOPIC topic DROP SOURCE table`
     DropSource(DropSource),
+    /// The times and the treatment of deleted records are not part of a statement, and have no effect:
     /// `CONSUME FROM topic [PARTITION p] [GROUP 'g'] [FROM LATEST | EARLIEST | n] [LIMIT k]`
     Consume(Consume),
     /// `ACK topic GROUP 'g' [PARTITION p] UPTO OFFSET n`

@@ -3,16 +3,13 @@
 //! What it may hold is decided where it is compiled for a database. Here it is one expression in the SQL of PostgreSQL or of SQLite, so that
 //! no clause of the statement is lost in it.
 
-use std::ops::ControlFlow;
-
-use sqlparser::ast::{Expr, Visit, Visitor};
-use sqlparser::dialect::{Dialect, PostgreSqlDialect, SQLiteDialect};
-use sqlparser::parser::{Parser, ParserError, ParserOptions};
-use sqlparser::tokenizer::Token as SqlToken;
+use messagekit_topics::operations::expression_tree;
+use sqlparser::dialect::{PostgreSqlDialect, SQLiteDialect};
+use sqlparser::parser::ParserError;
 
 use crate::cursor::{Cursor, either};
 use crate::error::SyntaxError;
-use crate::limits::{MAX_EXPRESSION_BYTES, MAX_LEVELS, MAX_RECURSION};
+use crate::limits::MAX_EXPRESSION_BYTES;
 use crate::token::{Token, TokenKind, quoted};
 
 const LABEL: &str = "an expression over the columns of a row";
@@ -37,9 +34,9 @@ pub(crate) fn expression(cursor: &mut Cursor<'_>, extent: Extent) -> Result<Stri
         );
         return Err(cursor.wrong(first.1, expected, found));
     }
-    match parses(&PostgreSqlDialect {}, &written.text) {
-        Ok(()) => Ok(written.text),
-        Err(_) if parses(&SQLiteDialect {}, &written.text).is_ok() => Ok(written.text),
+    match expression_tree(&PostgreSqlDialect {}, &written.text) {
+        Ok(_) => Ok(written.text),
+        Err(_) if expression_tree(&SQLiteDialect {}, &written.text).is_ok() => Ok(written.text),
         Err(error) => Err(written.wrong(cursor, &error)),
     }
 }
@@ -115,35 +112,6 @@ fn ends(cursor: &Cursor<'_>, extent: Extent, depth: usize) -> bool {
                 || token.is_keyword("WITH") && !next.is_keyword("TIME")
                 || token.is_keyword("PARTITION") && next.is_keyword("BY")
         }
-    }
-}
-
-fn parses(dialect: &dyn Dialect, text: &str) -> Result<(), ParserError> {
-    let options = ParserOptions::new().with_unescape(false);
-    let parser = Parser::new(dialect).with_options(options).with_recursion_limit(MAX_RECURSION);
-    let mut parser = parser.try_with_sql(text)?;
-    let expression = parser.parse_expr()?;
-    parser.expect_token(&SqlToken::EOF)?;
-    match expression.visit(&mut Levels(0)) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(ParserError::RecursionLimitExceeded),
-    }
-}
-
-/// Ends at an expression that stands too deep in others.
-struct Levels(usize);
-
-impl Visitor for Levels {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
-        self.0 += 1;
-        if self.0 > MAX_LEVELS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
-        self.0 -= 1;
-        ControlFlow::Continue(())
     }
 }
 

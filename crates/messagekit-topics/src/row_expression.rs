@@ -14,7 +14,7 @@ use sqlparser::parser::{Parser, ParserError, ParserOptions};
 use sqlparser::tokenizer::Token;
 
 /// The most bytes of an expression.
-const LONGEST: usize = 4_000;
+pub const MAX_EXPRESSION_BYTES: usize = 4_000;
 
 /// How deep the parser may go: a level takes up to 80 kB of the stack where it is not optimised, and a thread has 2 MiB.
 const DEEPEST: usize = 16;
@@ -25,8 +25,8 @@ const MOST_LEVELS: usize = 100;
 
 /// Parses a single expression. Columns are written bare, or behind `OLD` and `NEW`.
 pub(crate) fn parse(dialect: &dyn Dialect, text: &str) -> Result<RowExpression, Error> {
-    if text.len() > LONGEST {
-        return Err(refused(text, format!("is longer than {LONGEST} bytes")));
+    if text.len() > MAX_EXPRESSION_BYTES {
+        return Err(refused(text, format!("is longer than {MAX_EXPRESSION_BYTES} bytes")));
     }
     let mut expression =
         tree(dialect, text).map_err(|error| refused(text, "cannot be parsed".to_owned()).caused_by(error))?;
@@ -48,8 +48,12 @@ pub(crate) fn parse(dialect: &dyn Dialect, text: &str) -> Result<RowExpression, 
     Ok(RowExpression { text: text.trim().to_owned(), expression: rendered, functions })
 }
 
-/// Literals stay as they are written: what was unescaped could be quoted in another way.
-fn tree(dialect: &dyn Dialect, text: &str) -> Result<Expr, ParserError> {
+/// Parses a single expression, of which only the form is known. Literals stay as they are written: an unescaped one could be quoted in another
+/// way.
+///
+/// # Errors
+/// Those of sqlparser, and its limit for an expression that is too deep.
+pub fn tree(dialect: &dyn Dialect, text: &str) -> Result<Expr, ParserError> {
     let options = ParserOptions::new().with_unescape(false);
     let parser = Parser::new(dialect).with_options(options).with_recursion_limit(DEEPEST);
     let mut parser = parser.try_with_sql(text)?;

@@ -1,12 +1,14 @@
 //! `POST /v1/api/topics/append`.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
 /// Records for a topic.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Append {
@@ -29,6 +31,14 @@ impl Append {
     /// Returns a request to append several records, which is refused if the topic has one of them.
     pub fn records(topic: impl Into<String>, records: Vec<Box<RawValue>>) -> Self {
         Self { topic_id: topic.into(), data: None, records: Some(records), if_new: false }
+    }
+}
+
+/// Without the records.
+impl fmt::Debug for Append {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic_id, if_new, .. } = self;
+        f.debug_struct("Append").field("topic_id", topic_id).field("if_new", if_new).finish_non_exhaustive()
     }
 }
 

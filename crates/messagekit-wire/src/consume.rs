@@ -23,10 +23,10 @@ pub struct Consume {
     /// The most records: 100 by default, from 1 to 1,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
-    /// Only records of this partition. Without it a group claims from all of them, and a reader has those of partition 0.
+    /// Only records of this partition. Without it a group claims from all of them, and a reader over HTTP reads partition 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partition_id: Option<i32>,
-    /// How long to wait while there are no records, at most 25.
+    /// How long to wait while there are no records; over HTTP at most 25.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,
     /// How long the records belong to the caller; 60 by default.
@@ -59,7 +59,7 @@ impl Consume {
 pub struct ConsumeAnswer {
     /// The records; those of a claim are of one partition, in the order of their offsets.
     pub messages: Vec<TopicMessage>,
-    /// Behind the last record; without one where the reader stands.
+    /// The offset behind the last record, or where the reader is if there is no record.
     pub next_offset: Option<i64>,
     /// There may be more records now.
     pub has_more: bool,

@@ -1,4 +1,5 @@
-//! The JSON of topics over HTTP: what a client sends to the routes `/v1/api/topics/…`, and what a server answers.
+//! Requests and answers about topics: the JSON of the routes `/v1/api/topics/…`, and the types that `TopicOperations` of `messagekit-topics`
+//! takes.
 //!
 //! Each type stands here once, for servers and clients. A request with a field that is not known is refused; an answer may have more
 //! fields than a client knows.

@@ -62,3 +62,20 @@ impl fmt::Debug for TopicMessage {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn record_is_the_same_json_for_every_client_and_debug_hides_it() {
+        let text = r#"{"topic_id":"shop.orders","partition_id":0,"offset":7,"payload":"eyJuIjoxfQ==","key":"secret","timestamp_ms":5,"op":"Insert","event_id":"e-1","attempt":1,"headers":{"tenant":"secret"}}"#;
+        let message: TopicMessage = serde_json::from_str(text).unwrap();
+        assert_eq!((&*message.payload, message.user.as_deref()), (&br#"{"n":1}"#[..], None));
+        assert_eq!(serde_json::to_string(&message).unwrap(), text);
+        let shown = format!("{message:?}");
+        assert!(!shown.contains("secret") && !shown.contains("payload"), "{shown}");
+        let refused = serde_json::from_str::<TopicMessage>(&text.replace("eyJ", "%%%")).unwrap_err();
+        assert!(refused.to_string().contains("payload is no base64"), "{refused}");
+    }
+}

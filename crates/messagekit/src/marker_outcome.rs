@@ -1,9 +1,13 @@
 //! What a processed marker says.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Claim;
 
 /// The outcome in a processed marker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum MarkerOutcome {
     /// It was applied.
     Done,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::failed_messages::Operator;
 use crate::store::BoxFuture;
@@ -87,7 +88,9 @@ pub struct ReplayCount {
 }
 
 /// Selects the ids of republished events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ReplayIds {
     /// The original ids: a consumer that handled an event skips it.
     #[default]

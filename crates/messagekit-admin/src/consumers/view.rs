@@ -1,11 +1,9 @@
 //! The JSON form of what a database knows of a consumer.
 
 use jiff::Timestamp;
-use messagekit::operations::{ConsumerPosition, ConsumerStatus, UnhandledMessages};
+use messagekit::operations::{ConsumerPosition, ConsumerStatus, FailedMessageState, UnhandledMessages};
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use crate::failed_messages::StateWord;
 
 /// A consumer. Each count is at most 10000, which means at least as many.
 #[derive(Debug, Serialize, ToSchema)]
@@ -66,7 +64,7 @@ impl From<UnhandledMessages> for UnhandledView {
 /// A number of failed messages.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(crate) struct StateCount {
-    pub(crate) state: StateWord,
+    pub(crate) state: FailedMessageState,
     pub(crate) failed_messages: u64,
 }
 

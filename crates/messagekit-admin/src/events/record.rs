@@ -94,7 +94,7 @@ pub(crate) enum PublicationWord {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PublisherView {
     /// Null if nothing publishes.
-    mode: Option<ModeWord>,
+    mode: Option<PublisherMode>,
     /// Whether a relay lives; null without one in use.
     has_relay: Option<bool>,
     /// Up to which time the slot has confirmed the log.
@@ -102,37 +102,17 @@ pub(crate) struct PublisherView {
     confirmed_at: Option<Timestamp>,
 }
 
-/// Who publishes.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ModeWord {
-    Debezium,
-    Relay,
-    /// The topics are in the database itself.
-    Local,
-}
-
 /// The processed marker of a consumer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OutcomeView {
     consumer: String,
-    outcome: OutcomeWord,
+    outcome: MarkerOutcome,
     #[schema(value_type = String, format = DateTime)]
     processed_at: Timestamp,
     /// The number of failed runs since it was set aside or last retried; null without a failed message.
     attempts: Option<u32>,
     /// How many runs began and have no answer yet.
     in_flight_attempts: u32,
-}
-
-/// The outcome of a marker.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum OutcomeWord {
-    Done,
-    /// An open failed message.
-    Held,
-    Discarded,
 }
 
 /// A failure elsewhere.
@@ -233,21 +213,6 @@ impl From<Publication> for PublicationView {
 
 impl From<PublisherState> for PublisherView {
     fn from(state: PublisherState) -> Self {
-        let mode = state.mode.map(|mode| match mode {
-            PublisherMode::Debezium => ModeWord::Debezium,
-            PublisherMode::Relay => ModeWord::Relay,
-            PublisherMode::Local => ModeWord::Local,
-        });
-        Self { mode, has_relay: state.has_relay, confirmed_at: state.confirmed_at }
-    }
-}
-
-impl From<MarkerOutcome> for OutcomeWord {
-    fn from(outcome: MarkerOutcome) -> Self {
-        match outcome {
-            MarkerOutcome::Done => Self::Done,
-            MarkerOutcome::Held => Self::Held,
-            MarkerOutcome::Discarded => Self::Discarded,
-        }
+        Self { mode: state.mode, has_relay: state.has_relay, confirmed_at: state.confirmed_at }
     }
 }

@@ -3,12 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use messagekit::operations::{Action, RetryRunner};
-use serde::{Deserialize, Serialize};
+use messagekit::operations::{Action, FailedMessageState, RetryRunner};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::runner_view::RetryRunnerView;
-use super::view::StateWord;
 use crate::app::App;
 use crate::body::{NoBody, Number};
 use crate::caller::Caller;
@@ -16,36 +15,14 @@ use crate::database::{Database, Which};
 use crate::parameters::Query;
 use crate::problem::Problem;
 
-/// An action of an operator on failed messages.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ActWord {
-    /// Run a failed message now: a dead one once more, and one whose run is planned for later before its time.
-    Retry,
-    /// Give an open failed message up.
-    Discard,
-    /// Take a discard back.
-    Undo,
-}
-
-impl From<ActWord> for Action {
-    fn from(act: ActWord) -> Self {
-        match act {
-            ActWord::Retry => Self::Retry,
-            ActWord::Discard => Self::Discard,
-            ActWord::Undo => Self::Undo,
-        }
-    }
-}
-
 /// An action that was recorded.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ActionResultView {
     database: String,
     id: i64,
-    act: ActWord,
+    act: Action,
     /// The state that the failed message had when this action was committed.
-    state: StateWord,
+    state: FailedMessageState,
     /// For a retry: which consumer must run, and whether one does. Absent if the database did not tell in time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -54,14 +31,14 @@ pub(crate) struct ActionResultView {
 
 type Answer = Result<(StatusCode, Json<ActionResultView>), Problem>;
 
-async fn act(app: App, caller: Caller, id: i64, which: Which, word: ActWord) -> Answer {
+async fn act(app: App, caller: Caller, id: i64, which: Which, action: Action) -> Answer {
     let database = app.databases.one(which.database.as_deref())?;
-    let state = database.act(database.store.act_on(word.into(), id, &caller.operator())).await?.into();
-    let runner = match word {
-        ActWord::Retry => runner_of(database, id).await,
-        ActWord::Discard | ActWord::Undo => None,
+    let state = database.act(database.store.act_on(action, id, &caller.operator())).await?;
+    let runner = match action {
+        Action::Retry => runner_of(database, id).await,
+        Action::Discard | Action::Undo => None,
     };
-    let view = ActionResultView { database: database.name.to_string(), id, act: word, state, runner };
+    let view = ActionResultView { database: database.name.to_string(), id, act: action, state, runner };
     Ok((StatusCode::ACCEPTED, Json(view)))
 }
 
@@ -94,7 +71,7 @@ pub(crate) async fn retry(
     Number(id): Number,
     Query(which): Query<Which>,
 ) -> Answer {
-    act(app, caller, id, which, ActWord::Retry).await
+    act(app, caller, id, which, Action::Retry).await
 }
 
 /// Discard an open failed message: its message is never applied, not even a later duplicate
@@ -114,7 +91,7 @@ pub(crate) async fn discard(
     Number(id): Number,
     Query(which): Query<Which>,
 ) -> Answer {
-    act(app, caller, id, which, ActWord::Discard).await
+    act(app, caller, id, which, Action::Discard).await
 }
 
 /// Take a discard back
@@ -138,5 +115,5 @@ pub(crate) async fn undo(
     Number(id): Number,
     Query(which): Query<Which>,
 ) -> Answer {
-    act(app, caller, id, which, ActWord::Undo).await
+    act(app, caller, id, which, Action::Undo).await
 }

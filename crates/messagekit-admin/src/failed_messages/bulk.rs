@@ -13,7 +13,6 @@ use messagekit::operations::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::actions::ActWord;
 use super::filter::Filter;
 use super::runner_view::RetryRunnerView;
 use crate::app::App;
@@ -93,7 +92,7 @@ pub(crate) struct BulkRequest {
     #[serde(default)]
     #[schema(max_length = 63, pattern = "^[a-z0-9_-]{1,63}$")]
     database: Option<String>,
-    act: ActWord,
+    act: Action,
     filter: Filter,
     /// From the selection.
     #[schema(minimum = 0)]
@@ -122,7 +121,7 @@ impl BulkRequest {
 
     /// Returns whose failed messages a retry selects, if the database tells in time.
     async fn retried(&self, database: &Database) -> Option<BTreeSet<String>> {
-        if !matches!(self.act, ActWord::Retry) {
+        if !matches!(self.act, Action::Retry) {
             return None;
         }
         let totals = database.within(database.store.totals(&self.selected().ok()?)).await.ok()?;
@@ -153,7 +152,7 @@ impl BulkRequest {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BulkAnswer {
     database: String,
-    act: ActWord,
+    act: Action,
     /// The number of failed messages that the action was done on.
     done: u64,
     /// The number of failed messages that were left alone: in a state that the action does not move, or changed since

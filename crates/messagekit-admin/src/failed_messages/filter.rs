@@ -1,12 +1,11 @@
 //! Filters for failed messages.
 
 use jiff::Timestamp;
-use messagekit::operations::FailedMessageFilter;
+use messagekit::operations::{FailedMessageFilter, Origin};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::state_choice::StateChoice;
-use super::view::OriginWord;
 use crate::parameters::{FromParameters, NO_TIME, Parameters, searchable, usable_time};
 use crate::problem::Problem;
 
@@ -27,7 +26,7 @@ pub(crate) struct Filter {
     state: Option<StateChoice>,
     /// Only those of this origin.
     #[serde(skip_serializing_if = "Option::is_none")]
-    origin: Option<OriginWord>,
+    origin: Option<Origin>,
     /// Only those that failed for this reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
@@ -88,7 +87,7 @@ pub(crate) struct FilterQuery {
     state: Option<StateChoice>,
     /// Only those of this origin.
     #[param(inline)]
-    origin: Option<OriginWord>,
+    origin: Option<Origin>,
     /// Only those that failed for this reason.
     #[param(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     kind: Option<String>,
@@ -114,7 +113,7 @@ impl FromParameters for FilterQuery {
             state: parameters.word("state", &StateChoice::WORDS)?,
             origin: parameters.word(
                 "origin",
-                &[("store", OriginWord::Store), ("queue", OriginWord::Queue), ("topic", OriginWord::Topic)],
+                &[("store", Origin::Store), ("queue", Origin::Queue), ("topic", Origin::Topic)],
             )?,
             kind: parameters.text("kind")?,
             fingerprint: parameters.text("fingerprint")?,
@@ -132,7 +131,7 @@ impl From<FilterQuery> for FailedMessageFilter {
             event_type: query.event_type,
             state: query.state.and_then(StateChoice::one),
             is_open: query.state == Some(StateChoice::Open),
-            origin: query.origin.map(Into::into),
+            origin: query.origin,
             kind: query.kind,
             fingerprint: query.fingerprint,
             key: query.key,

@@ -4,13 +4,13 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
 use messagekit::operations::{
-    FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageTotal,
+    FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageState, FailedMessageTotal,
 };
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::filter::FilterQuery;
-use super::view::{FailedMessageView, StateWord};
+use super::view::FailedMessageView;
 use crate::app::App;
 use crate::database::{Unreachable, Which, ask_all};
 use crate::page::{LIMIT, MAX_LIMIT, Part, next_link, page};
@@ -85,7 +85,7 @@ pub(crate) async fn list(
 pub(crate) struct TotalView {
     database: String,
     consumer: String,
-    state: StateWord,
+    state: FailedMessageState,
     failed_messages: u64,
 }
 
@@ -102,7 +102,7 @@ impl TotalView {
         Self {
             database: database.to_owned(),
             consumer: total.consumer,
-            state: total.state.into(),
+            state: total.state,
             failed_messages: total.failed_messages,
         }
     }

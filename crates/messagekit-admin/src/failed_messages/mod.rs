@@ -18,7 +18,7 @@ use crate::app::App;
 pub(crate) use list::{FailedMessagePage, Groups, Totals};
 pub(crate) use runner_view::RetryRunnerView;
 pub(crate) use show::{FailedMessageDetail, HeaderView};
-pub(crate) use view::{FailedMessageView, StateWord};
+pub(crate) use view::FailedMessageView;
 
 pub(crate) fn for_viewers() -> OpenApiRouter<App> {
     OpenApiRouter::new()

@@ -4,12 +4,11 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use messagekit::operations::{ReplayJob, ReplayState};
+use messagekit::operations::{ReplayIds, ReplayJob, ReplayState};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::filter::Filter;
-use super::ids::IdsWord;
 use crate::app::App;
 use crate::body::{NoBody, Number};
 use crate::caller::Caller;
@@ -27,7 +26,7 @@ pub(crate) struct JobView {
     #[schema(minimum = 1)]
     id: i64,
     filter: Filter,
-    ids: IdsWord,
+    ids: ReplayIds,
     per_second: Option<u32>,
     state: JobState,
     /// The number of events that were selected when it was ordered.
@@ -59,7 +58,7 @@ impl JobView {
             database: database.to_owned(),
             id: job.id,
             filter: job.order.filter.into(),
-            ids: job.order.ids.into(),
+            ids: job.order.ids,
             per_second: job.order.per_second,
             state: match job.state {
                 ReplayState::Running => JobState::Running,

@@ -2,7 +2,6 @@
 
 mod events;
 mod filter;
-mod ids;
 mod jobs;
 mod order;
 mod renamed;

@@ -3,12 +3,11 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use messagekit::ErrorKind;
-use messagekit::operations::{Operator, ReplayCount, ReplayJob, ReplayOrder};
+use messagekit::operations::{Operator, ReplayCount, ReplayIds, ReplayJob, ReplayOrder};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::filter::Filter;
-use super::ids::IdsWord;
 use super::jobs::JobView;
 use crate::app::App;
 use crate::body::Json;
@@ -87,7 +86,7 @@ pub(crate) struct OrderRequest {
     filter: Filter,
     /// `same` by default.
     #[serde(default)]
-    ids: IdsWord,
+    ids: ReplayIds,
     /// At most this many per second; without it, as fast as the database allows.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1_000_000)]
@@ -139,7 +138,7 @@ pub(crate) async fn order(
     }
     let order = ReplayOrder {
         filter: request.filter.events()?,
-        ids: request.ids.into(),
+        ids: request.ids,
         per_second: request.per_second,
         count: request.count,
     };

@@ -11,6 +11,9 @@ use crate::database::Which;
 use crate::failure::Failure;
 use crate::parameters::Query;
 
+/// The most records of one request.
+const MAX_RECORDS: usize = 1_000;
+
 /// Append records
 ///
 /// All of them, or, when one is refused, none.
@@ -28,6 +31,9 @@ pub(super) async fn append(
     Query(which): Query<Which>,
     Body(body): Body<Append>,
 ) -> Result<Json<Appended>, Failure> {
+    if body.records.as_ref().is_some_and(|records| records.len() > MAX_RECORDS) {
+        return Err(Failure::bad_request(format!("more than {MAX_RECORDS} records")));
+    }
     let appended = topics(&app, &which)?.append(&body).await;
     appended.map(Json).map_err(|error| Failure::of(&error))
 }

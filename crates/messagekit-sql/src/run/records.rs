@@ -53,7 +53,10 @@ pub(super) async fn consume(topics: &dyn TopicOperations, consume: &Consume) -> 
     let (mut rows, mut bytes, mut deleted) = (Vec::new(), 0, Vec::new());
     while rows.len() < limit as usize && bytes < MAX_BYTES {
         let room = limit - u32::try_from(rows.len()).unwrap_or(limit);
-        let consumed = match topics.consume(&Consume { limit: Some(room), ..consume.clone() }, None).await {
+        // A statement says nothing else.
+        let Consume { topic_id, group_id, partition_id, start, .. } = consume.clone();
+        let request = Consume { group_id, partition_id, start, limit: Some(room), ..Consume::of(topic_id) };
+        let consumed = match topics.consume(&request, None).await {
             // What is claimed already would be lost until its lease ends.
             Err(_) if !rows.is_empty() => break,
             consumed => consumed?,

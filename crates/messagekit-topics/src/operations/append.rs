@@ -7,14 +7,10 @@ use super::names;
 use super::refusals::refused;
 use crate::{Error, Topics};
 
-/// The most records of one request.
-const MAX_RECORDS: usize = 1_000;
-
 pub(super) async fn append<S: TopicStore>(topics: &Topics<S>, request: &Append) -> Result<Appended, Error> {
     let (records, is_one) = match (&request.data, &request.records) {
         (Some(data), None) => (std::slice::from_ref(data), true),
-        (None, Some(records)) if records.len() <= MAX_RECORDS => (&records[..], false),
-        (None, Some(_)) => return Err(refused(format!("more than {MAX_RECORDS} records")).into()),
+        (None, Some(records)) => (&records[..], false),
         _ => return Err(refused("append has not one of data and records").into()),
     };
     names::topic(&request.topic_id)?;

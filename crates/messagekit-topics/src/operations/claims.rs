@@ -59,8 +59,8 @@ pub(super) fn lease_of(seconds: Option<u64>) -> Result<Duration, CoreError> {
     Err(refused(format!("lease_seconds is not from 1 to {MAX_LEASE}")))
 }
 
-/// Returns a claim without its records, which are read only where they are needed. Errors name the claim: what cannot be the id of one is
-/// not repeated.
+/// Returns a claim without its records, which are read only where they are needed. Errors name the claim: a text that
+/// cannot be its id is not repeated.
 fn claim_of(id: &str, partition: i32) -> Result<RecordClaim, CoreError> {
     let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if id.len() > MAX_CLAIM || !id.bytes().all(is_usual) {
@@ -89,14 +89,16 @@ pub(super) async fn acknowledge<S: RecordClaims>(
     request: &Acknowledge,
 ) -> Result<Acknowledged, Error> {
     let which = which(request.upto_offset, request.offsets.as_deref())?;
-    names::group(&request.topic_id, &request.group_id)?;
+    let claim = request.claim_id.as_ref().map(|id| claim_of(id, request.partition_id)).transpose()?;
+    let names = || names::group(&request.topic_id, &request.group_id);
     let claimer = claimer(store, &request.topic_id, &request.group_id);
-    let next = match (&request.claim_id, which) {
-        (Some(id), which) => {
-            let claim = claim_of(id, request.partition_id)?;
+    let next = match (claim, which) {
+        (Some(claim), which) => {
+            names()?;
             patiently(|| claimer.acknowledge(&claim, which)).await?
         }
         (None, Which::UpTo(offset)) => {
+            names()?;
             patiently(|| claimer.acknowledge_up_to(request.partition_id, offset)).await?
         }
         (None, _) => return Err(refused("ack has neither claim_id nor upto_offset").into()),

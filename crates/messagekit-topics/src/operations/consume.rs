@@ -15,8 +15,11 @@ use super::names;
 use super::read::{Reading, position};
 use crate::Error;
 
-/// The most records of an answer, and as many as there are by default.
-pub(super) const LIMITS: (u32, u32) = (1_000, 100);
+/// The most records of an answer.
+const MOST: u32 = 1_000;
+
+/// The most records of an answer unless a request says another number.
+const USUAL: u32 = 100;
 
 /// The most bytes of a claim, and of a page of each partition; a record may be larger.
 const MAX_BYTES: usize = 8 << 20;
@@ -36,10 +39,11 @@ pub(super) async fn consume<S: TableSources + Pages>(
     request: &Consume,
     shutdown: Option<Shutdown>,
 ) -> Result<ConsumeAnswer, Error> {
-    match request.group_id.as_deref().filter(|group| !group.trim().is_empty()) {
+    let lease = lease_of(request.lease_seconds)?;
+    match &request.group_id {
         Some(group) => {
             names::group(&request.topic_id, group)?;
-            claim(store, request, group, &mut Waiting::begin(store, request, shutdown)?).await
+            claim(store, request, (group, lease), &mut Waiting::begin(store, request, shutdown)?).await
         }
         None => {
             names::topic(&request.topic_id)?;
@@ -48,9 +52,8 @@ pub(super) async fn consume<S: TableSources + Pages>(
     }
 }
 
-fn limit_of(request: &Consume) -> usize {
-    let (most, usual) = LIMITS;
-    request.limit.unwrap_or(usual).clamp(1, most) as usize
+fn limit_of(request: &Consume) -> u32 {
+    request.limit.unwrap_or(USUAL).clamp(1, MOST)
 }
 
 /// What a call waits for. Commits are watched before the first look, so that none in between is missed.
@@ -101,12 +104,12 @@ async fn requested(shutdown: Option<&Shutdown>) {
 async fn claim<S: TableSources + Pages>(
     store: &S,
     request: &Consume,
-    group: &str,
+    (group, lease): (&str, Duration),
     waiting: &mut Waiting,
 ) -> Result<ConsumeAnswer, Error> {
     let mut claimer = claims::claimer(store, &request.topic_id, group)
         .begin_at(position(request.start))
-        .lease(lease_of(request.lease_seconds)?)
+        .lease(lease)
         .on_deleted(match request.on_deleted.unwrap_or_default() {
             OnDeleted::Earliest => log::OnDeleted::Earliest,
             OnDeleted::Latest => log::OnDeleted::Latest,
@@ -116,10 +119,9 @@ async fn claim<S: TableSources + Pages>(
     if let Some(partition) = request.partition_id {
         claimer = claimer.of_partition(partition);
     }
-    let limit = limit_of(request);
     let mut answer = ConsumeAnswer::default();
     loop {
-        match patiently(|| claimer.claim(u32::try_from(limit).unwrap_or(u32::MAX))).await? {
+        match patiently(|| claimer.claim(limit_of(request))).await? {
             Claimed::Records(claim) => {
                 answer.has_more = may_have_more(store, request, &claim).await;
                 answer.claim_id = Some(claim.id.to_string());
@@ -144,7 +146,7 @@ async fn claim<S: TableSources + Pages>(
 /// A claim is of one partition, and ends before a record that would make it too large.
 async fn may_have_more<S: Pages>(store: &S, request: &Consume, claim: &RecordClaim) -> bool {
     let bytes: usize = claim.records.iter().map(|claimed| claimed.record.message.payload.len()).sum();
-    let is_full = claim.records.len() == limit_of(request) || bytes + LARGE >= MAX_BYTES;
+    let is_full = claim.records.len() == limit_of(request) as usize || bytes + LARGE >= MAX_BYTES;
     if is_full || claim.id.is_of_failed_message() {
         return true;
     }
@@ -168,15 +170,17 @@ async fn read<S: TableSources + Pages>(
     let (mut answer, mut bytes) = (ConsumeAnswer::default(), 0);
     loop {
         for reading in &mut readings {
-            let room = if bytes < MAX_BYTES { limit_of(request) - answer.messages.len() } else { 0 };
+            let room = if bytes < MAX_BYTES { limit_of(request) as usize - answer.messages.len() } else { 0 };
             let (records, has_more) = reading.read(store, &topic, room).await?;
             answer.has_more |= has_more;
             bytes += records.iter().map(|record| record.message.payload.len()).sum::<usize>();
             answer.messages.extend(records.into_iter().map(|record| message(record, 0)));
         }
         if !answer.messages.is_empty() || !waiting.next(None).await? {
-            let last = answer.messages.last().map(|last| last.offset + 1);
-            answer.next_offset = last.or(readings.first().map(|reading| reading.next));
+            if let [only] = &readings[..] {
+                let last = answer.messages.last().map(|last| last.offset + 1);
+                answer.next_offset = last.or(Some(only.next));
+            }
             return Ok(answer);
         }
     }

@@ -27,6 +27,8 @@ use messagekit_wire::{
 };
 pub use requests::{NewSource, NewTopic};
 
+pub use crate::row_expression::{MAX_EXPRESSION_BYTES, tree as expression_tree};
+
 use crate::{Error, Topics};
 
 /// What can be done with the topics of a database by their names. [`Topics`] over any store that keeps them is one.
@@ -56,13 +58,16 @@ use crate::{Error, Topics};
 pub trait TopicOperations: Send + Sync {
     /// Returns records: claimed for a group, or only read.
     ///
-    /// It waits for at most [`Consume::timeout_seconds`] or until the shutdown while there are none, and asks the database only when records
-    /// have come. Without a partition it reads all of them; [`ConsumeAnswer::next_offset`] is in the partition of the last record.
+    /// It waits for at most [`Consume::timeout_seconds`], a day at most, or until the shutdown while there are none, and asks the database
+    /// only when records have come. A limit out of the range is the nearest number in it. Without a partition it reads all of them, and
+    /// [`ConsumeAnswer::next_offset`] is known only if the topic has one.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](messagekit::ErrorKind::NotFound) for a topic or partition that is not there.
     /// [`ErrorKind::OutOfRange`](messagekit::ErrorKind::OutOfRange), with the values `partition`, `earliest` and `end`, for an offset that
-    /// the partition does not have any more, and for a group that was overtaken and is to fail. A transient error if the database
+    /// the partition does not have any more, and for a group that was overtaken and is to fail.
+    /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a lease that is not from 1 s to a day, and for a name
+    /// that no group has. A transient error if the database
     /// does not answer: retry.
     ///
     /// # Cancel safety
@@ -73,27 +78,33 @@ pub trait TopicOperations: Send + Sync {
         shutdown: Option<Shutdown>,
     ) -> BoxFuture<'a, Result<ConsumeAnswer, Error>>;
 
-    /// Finishes records of a claim, or, without the id of a claim, those up to an offset of the claim of the group that holds it. Returns
-    /// the end of the settled prefix of the partition. What is settled already stays so.
+    /// Finishes records of a claim. Without the id of a claim it finishes the records up to `upto_offset` in the claim of the group that holds
+    /// this offset. A request names at most 1,000 offsets. Returns the last offset of the settled prefix of the partition. What is settled
+    /// already stays so.
     ///
     /// # Errors
-    /// [`ErrorKind::ClaimLost`](messagekit::ErrorKind::ClaimLost) if the claim does not hold them.
+    /// [`ErrorKind::ClaimLost`](messagekit::ErrorKind::ClaimLost) if the claim does not hold the records.
     /// [`ErrorKind::OutOfRange`](messagekit::ErrorKind::OutOfRange) without a claim, for an offset that the partition does not have yet.
-    /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a request that contradicts itself. A
-    /// transient error if the database does not answer: retry.
+    /// [`ErrorKind::NotFound`](messagekit::ErrorKind::NotFound) for a topic that is not there, and
+    /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a request that contradicts itself, or a name
+    /// that no group has. A transient error if the database does not answer: retry.
     fn acknowledge<'a>(&'a self, request: &'a Acknowledge) -> BoxFuture<'a, Result<Acknowledged, Error>>;
 
     /// Gives records of a claim back. Failed ones may be claimed again after the delay, and are failed messages of the group when their
-    /// attempts are used up. Records that were not tried may be claimed at once, and this attempt does not count.
+    /// attempts are used up. Records that were not tried may be claimed at once, and this attempt does not count. An error is cut at 1,000
+    /// bytes.
     ///
     /// # Errors
-    /// As [`acknowledge`](Self::acknowledge).
+    /// As [`acknowledge`](Self::acknowledge) with a claim.
+    /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) also for a delay of more than a week, and for
+    /// a delay or an error of records that were not tried.
     fn give_back<'a>(&'a self, request: &'a GiveBack) -> BoxFuture<'a, Result<Done, Error>>;
 
     /// Extends the lease of a claim, from now.
     ///
     /// # Errors
-    /// As [`acknowledge`](Self::acknowledge).
+    /// As [`acknowledge`](Self::acknowledge) with a claim.
+    /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) also for a lease that is not from 1 s to a day.
     fn extend<'a>(&'a self, request: &'a Extend) -> BoxFuture<'a, Result<Extended, Error>>;
 
     /// Moves a group in one partition, or in all, and ends its claims there. Returns each partition with the offset from which it goes on.
@@ -121,7 +132,7 @@ pub trait TopicOperations: Send + Sync {
     /// # Errors
     /// As [`Topic::append_json`](crate::Topic::append_json): nothing was appended. [`ErrorKind::NotFound`](messagekit::ErrorKind::NotFound) for a
     /// topic that is not there. [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a request with both one
-    /// record and several, with neither, or with more than 1,000.
+    /// record and several, or with neither.
     fn append<'a>(&'a self, request: &'a Append) -> BoxFuture<'a, Result<Appended, Error>>;
 
     /// Returns the offsets of each partition of a topic, in order.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use messagekit::log::{RecordClaimId, Which};
 use messagekit::{ErrorKind, Shutdown};
@@ -180,8 +181,10 @@ async fn a_waiting_call_has_records_when_they_come() {
     let latest = Consume { start: None, timeout_seconds: Some(1), ..of("late") };
     assert!(consume(&topics, &latest).await.messages.is_empty());
     let (latest, shutdown) = (Consume { timeout_seconds: Some(LONG), ..latest }, Shutdown::new());
-    shutdown.request();
-    assert!(topics.consume(&latest, Some(shutdown)).await.unwrap().messages.is_empty(), "it waits no longer");
+    let waits = topics.consume(&latest, Some(shutdown.clone()));
+    let ended = async { tokio::join!(waits, async { shutdown.request() }).0.unwrap() };
+    let ended = tokio::time::timeout(Duration::from_secs(LONG / 2), ended).await.expect("it waits no longer");
+    assert!(ended.messages.is_empty());
 }
 
 #[tokio::test]
@@ -273,4 +276,34 @@ async fn claims_are_those_of_the_library() {
     let worker = messagekit::log::RecordClaimer::new(topics.store().clone(), "g", TOPIC);
     let claim = worker.find(&RecordClaimId::from_text(consumed.claim_id.unwrap()), 0).await.unwrap();
     assert_eq!(worker.acknowledge(&claim, Which::All).await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn requests_that_contradict_themselves_are_refused() {
+    let topics = shop(1).await;
+    append(&topics, 0..1).await;
+    let held = consume(&topics, &of("g")).await;
+    let refused = [
+        topics.consume(&Consume { group_id: Some(" ".into()), ..of("g") }, None).await.map(drop),
+        topics.consume(&Consume { lease_seconds: Some(0), ..from(Start::Earliest) }, None).await.map(drop),
+        topics.acknowledge(&Acknowledge { upto_offset: Some(0), ..these("g", &held, &[0]) }).await.map(drop),
+        topics.acknowledge(&Acknowledge { claim_id: None, ..all("g", &held) }).await.map(drop),
+        topics.acknowledge(&these("g", &held, &[])).await.map(drop),
+        topics.acknowledge(&these("g", &held, &[0; 1_001])).await.map(drop),
+        topics.give_back(&failed("g", &held, 8 * 24 * 60 * 60)).await.map(drop),
+        topics.give_back(&GiveBack { tried: false, ..failed("g", &held, 1) }).await.map(drop),
+        topics
+            .append(&Append { data: Some(order(5)), ..Append::records(TOPIC, vec![order(6)]) })
+            .await
+            .map(drop),
+        topics.append(&Append { records: None, ..Append::records(TOPIC, vec![]) }).await.map(drop),
+    ];
+    for (index, refused) in refused.into_iter().enumerate() {
+        let error = refused.expect_err("it contradicts itself");
+        assert_eq!(error.kind(), ErrorKind::InvalidConfiguration, "{index}: {error}");
+    }
+    let strange = Acknowledge { claim_id: Some("zzq'".into()), ..all("g", &held) };
+    let lost = topics.acknowledge(&strange).await.unwrap_err();
+    assert!(lost.kind() == ErrorKind::ClaimLost && !lost.to_string().contains("zzq"), "{lost}");
+    assert_eq!(acknowledged(&topics, &all("g", &held)).await, 1, "nothing was settled before");
 }

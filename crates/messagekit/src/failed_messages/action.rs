@@ -3,10 +3,14 @@
 use std::fmt;
 
 use super::FailedMessageState;
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, ErrorKind};
 
 /// Selects what an operator does with failed messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Action {
     /// Runs a failed message now. Of a dead one it requests one more run, and resets its attempts and crashes to 0. A run that
     /// is planned for later is due now, and changes nothing else: it fails and is repeated as it would have been at its time.

@@ -3,11 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::marker_outcome::MarkerOutcome;
 use crate::{Error, ErrorKind};
 
 /// Represents the state of a failed message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub enum FailedMessageState {
     /// The consumer runs it again when it is due.
@@ -80,7 +84,9 @@ impl FromStr for FailedMessageState {
 }
 
 /// Identifies the component that set a message aside, which determines how a retry works.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Origin {
     /// A consumer, in its own database: a retry runs the handler again.
     #[default]

@@ -3,13 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, ErrorKind};
 
 /// Says why a failed message is in its present state.
 ///
 /// The transition that leads to the state stores the reason, so that a reader never has to guess it from times and
 /// counts. [`FailureKind`](crate::adapter::FailureKind) says why the message failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub enum StateReason {
     /// It was set aside. It is scheduled, or dead because its failure allows no retry.
