@@ -51,8 +51,7 @@ impl Kafka {
     /// the text says why. An unknown property fails only when a client is created.
     pub fn set(mut self, key: impl Into<String>, value: impl Into<String>) -> Result<Self, Error> {
         let (key, value) = (key.into(), value.into());
-        let refused =
-            |text: String| Error::from(messagekit::Error::new(ErrorKind::InvalidConfiguration, text));
+        let refused = |text: String| Error::new(ErrorKind::InvalidConfiguration, text);
         if let Some((_, why)) = REFUSED.iter().find(|(name, _)| *name == key) {
             return Err(refused(format!("setting {key} cannot be changed: {why}")));
         }

@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 255;
 /// # Errors
 /// Permanent, [`ErrorKind::InvalidConfiguration`], with the name and the rule.
 pub fn check_queue(name: &str) -> Result<(), crate::Error> {
-    Ok(check_name(name)?)
+    check_name(name)
 }
 
 /// Checks the name of a queue or exchange: 1 to 255 bytes without control characters, because the broker drops some

@@ -97,13 +97,13 @@ impl RabbitMq {
         let path = path.as_ref();
         let refused = |text: String| messagekit::Error::new(ErrorKind::InvalidConfiguration, text);
         if self.uri.scheme != AMQPScheme::AMQPS {
-            return Err(refused("certificates are of use only with an address amqps://…".to_owned()).into());
+            return Err(refused("certificates are of use only with an address amqps://…".to_owned()));
         }
         let text = std::fs::read_to_string(path).map_err(|error| {
             refused(format!("certificates cannot be read from {}", path.display())).caused_by(error)
         })?;
         if !text.contains("-----BEGIN CERTIFICATE-----") {
-            return Err(refused(format!("{} holds no certificate in PEM form", path.display())).into());
+            return Err(refused(format!("{} holds no certificate in PEM form", path.display())));
         }
         self.ca = Some(text.into());
         Ok(self)

@@ -89,7 +89,7 @@ impl ConsumerView {
             behind: position.behind,
         };
         let count = |(state, failed_messages): (messagekit::operations::FailedMessageState, u64)| {
-            StateCount { state: state.into(), failed_messages }
+            StateCount { state, failed_messages }
         };
         Self {
             database: database.to_owned(),

@@ -131,7 +131,7 @@ impl RecordView {
             let own = record.failed_messages.iter().find(|head| head.consumer == outcome.consumer);
             OutcomeView {
                 consumer: outcome.consumer.clone(),
-                outcome: outcome.outcome.into(),
+                outcome: outcome.outcome,
                 processed_at: outcome.processed_at,
                 attempts: own.map(|head| head.attempts),
                 in_flight_attempts: outcome.in_flight_attempts,

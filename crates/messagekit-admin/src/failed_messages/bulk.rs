@@ -138,7 +138,7 @@ impl BulkRequest {
     }
 
     fn pace(&self) -> Result<Option<Pace>, Problem> {
-        match (self.per_second, self.act.into()) {
+        match (self.per_second, self.act) {
             (None, _) => Ok(None),
             (Some(per_second), Action::Retry) => Pace::per_second(per_second)
                 .map(Some)
@@ -193,8 +193,7 @@ pub(crate) async fn act(
     let retried = request.retried(&database).await;
     let progress = Arc::new(Progress::default());
     // The work continues if the caller disconnects.
-    let work =
-        run(database.clone(), (request.act.into(), pace), selection, caller.operator(), progress.clone());
+    let work = run(database.clone(), (request.act, pace), selection, caller.operator(), progress.clone());
     let mut work = tokio::spawn(work);
     let complete = match tokio::time::timeout(PATIENCE, &mut work).await {
         Ok(Ok(Ok(()))) => true,

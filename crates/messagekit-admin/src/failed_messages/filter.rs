@@ -60,7 +60,7 @@ impl Filter {
             event_type: text("type", &self.event_type)?,
             state: self.state.and_then(StateChoice::one),
             is_open: self.state == Some(StateChoice::Open),
-            origin: self.origin.map(Into::into),
+            origin: self.origin,
             kind: text("kind", &self.kind)?,
             fingerprint: text("fingerprint", &self.fingerprint)?,
             key: self.key.clone().map(String::into_bytes),

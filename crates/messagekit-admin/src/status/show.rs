@@ -107,7 +107,7 @@ impl DatabaseStatusView {
         }
         let failed_messages = counts.into_iter().filter_map(|(order, failed_messages)| {
             let state = FailedMessageState::ALL.get(order)?;
-            Some(StateCount { state: (*state).into(), failed_messages })
+            Some(StateCount { state: *state, failed_messages })
         });
         Self {
             database: database.to_owned(),

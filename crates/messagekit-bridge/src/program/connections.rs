@@ -41,5 +41,5 @@ pub(super) async fn verify_exchanges(settings: &Settings) -> Result<(), Error> {
         "" => topology,
         exchange => topology.existing_exchange(exchange),
     });
-    wait_for("rabbitmq", async || topology.verify().await.map_err(Error::from)).await
+    wait_for("rabbitmq", async || topology.verify().await).await
 }

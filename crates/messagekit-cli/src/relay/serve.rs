@@ -58,7 +58,7 @@ async fn verify(topology: Option<&Topology>) -> Result<(), Error> {
     let Some(topology) = topology else { return Ok(()) };
     let backoff = Backoff::new(Duration::from_millis(100), 2.0, Duration::from_secs(5));
     for outages in 1.. {
-        match topology.verify().await.map_err(Error::from) {
+        match topology.verify().await {
             Err(error) if error.is_transient() => {
                 let wait = backoff.delay(outages);
                 tracing::warn!(error = chain(&error), ?wait, "relay waits for rabbitmq");

@@ -137,7 +137,7 @@ impl Topology {
     async fn connect(&self) -> Result<Connection, Error> {
         self.names().try_for_each(check_name)?;
         self.bindings.iter().try_for_each(|(_, _, routing_key)| check_routing_key(routing_key))?;
-        Ok(self.rabbit.connect(&self.rabbit.connection_name("topology")).await?)
+        self.rabbit.connect(&self.rabbit.connection_name("topology")).await
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

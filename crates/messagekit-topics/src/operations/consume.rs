@@ -132,7 +132,11 @@ async fn claim<S: TableSources + Pages>(
                 return Ok(answer);
             }
             Claimed::Deleted { partition, offsets } => {
-                answer.deleted.push(Deleted { partition_id: partition, from: offsets.start, to: offsets.end })
+                answer.deleted.push(Deleted {
+                    partition_id: partition,
+                    from: offsets.start,
+                    to: offsets.end,
+                });
             }
             Claimed::Nothing { due } => {
                 if !waiting.next(due).await? {
