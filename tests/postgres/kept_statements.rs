@@ -63,7 +63,7 @@ const LIFE: &[(&str, &str)] = &[
     ("begin_attempt", "'billing', 'kept-6', 'run-1'"),
     ("withdraw_attempt", "'billing', 'kept-6', 'run-1'"),
     ("retry_lease", "'billing', 10, 1e6, 'host/1'"),
-    ("retry", "'{1}'"),
+    ("retry", "'{1}', '{0}'"),
     ("audit", "'ann', 'cli', NULL, 'retry', '{1}', NULL, 1, NULL"),
     ("note_window", "'billing', 864000"),
     ("note_failure", "'kept-1', 'queue:billing', 'rejected'"),
