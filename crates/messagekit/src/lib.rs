@@ -53,7 +53,9 @@
 //!
 //! # Features
 //!
-//! `crash-points` lets a test end the process at a named point. Do not enable it in production.
+//! - `json-schema`: schemas of events from their structs, and checks of data against them.
+//! - `openapi`: the words of operators, such as a state, describe themselves for documents of OpenAPI.
+//! - `crash-points`: a test ends the process at a named point. Do not enable it in production.
 
 // The derive macro names this crate by its public path, also inside it.
 extern crate self as messagekit;

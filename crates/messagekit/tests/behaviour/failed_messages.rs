@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use messagekit::adapter::Retries;
 use messagekit::operations::FailedMessageState;
-use messagekit::{Claim, ErrorKind};
+use messagekit::{Claim, ErrorKind, Message, OnFailure};
 use messagekit_memory::Failpoint;
 
-use crate::fixture::{Action, CONSUMER, World, names, pass, seconds, start, until};
+use crate::fixture::{Action, CONSUMER, TOPIC, World, names, pass, seconds, start, until};
 use crate::flaky::{Call, Flaky};
+use crate::log::Log;
 
 /// Creates a world whose only message is dead, and returns the number of its failed message.
 async fn world_with_a_failed_message() -> (World, i64) {
@@ -46,6 +47,29 @@ async fn late_duplicate_does_not_apply_a_failed_message() {
     assert_eq!(world.failed_message("a-1").await.state, FailedMessageState::Dead);
     let stats = consumer.stop().await;
     assert_eq!((stats.duplicates, stats.handled), (1, 0));
+}
+
+/// A duplicate in a transaction that sets another message aside.
+#[tokio::test(start_paused = true)]
+async fn redelivered_failed_message_is_not_logged_again() {
+    let log = Log::default();
+    let _logged = log.begin();
+    let world = World::new(1);
+    let newer = |id: &str| {
+        let data = r#""eventType":"orders.order.placed","dataVersion":"2.0","order":"a","n":1"#;
+        Message::new(TOPIC, format!(r#"{{"eventId":"{id}",{data}}}"#))
+    };
+    world.publish_all(&[newer("a-1")]).await;
+    let consumer = start(world.billing().on_failure(OnFailure::DeadLetter));
+    until(|| world.committed(0) == 1).await;
+    consumer.stop().await;
+    world.publish_all(&[newer("a-1"), newer("a-2")]).await;
+    let consumer = start(world.billing().on_failure(OnFailure::DeadLetter));
+    until(|| world.committed(0) == 3).await;
+    let lines = log.lines("failure_log");
+    assert!(lines.len() == 2 && lines[0].contains("a-1") && lines[1].contains("a-2"), "{lines:?}");
+    let stats = consumer.stop().await;
+    assert_eq!((stats.duplicates, stats.dead + stats.set_aside, stats.batches), (1, 1, 1), "one transaction");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,6 @@
 //! A batch run of a lane: gets the next step from the state machine, executes it, and returns the result to the machine.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -166,12 +165,15 @@ impl<S: Inbox> BatchRun<S> {
                 if through > range.start {
                     crash::point("consumer.committed");
                 }
-                self.record_committed(&batch, range.start..through, &stats);
+                self.log_committed(&batch, &failures);
+                if stats.ignored > 0 {
+                    settings.unhandled_types.count(batch.unhandled_types(range.start..through));
+                }
                 outcomes.sort_by_key(|(index, _)| *index);
                 for (index, outcome) in &outcomes {
                     settings.observers.see(&settings.name, batch.received(*index), outcome);
                 }
-                failures.into_iter().for_each(|kind| settings.stats.failed(kind));
+                failures.iter().for_each(|(_, failure)| settings.stats.failed(failure.kind));
                 settings.stats.add(&stats);
                 StepResult::Committed { through, done: stats, took }
             }
@@ -193,19 +195,15 @@ impl<S: Inbox> BatchRun<S> {
         }
     }
 
-    /// Logs what a committed transaction has set aside, and counts the messages without a handler.
-    fn record_committed(&self, batch: &Batch<S>, committed: Range<usize>, stats: &ConsumerStats) {
-        let settings = &self.settings;
-        if stats.set_aside + stats.dead > 0 {
-            crash::point("set_aside.committed");
-            for (index, failure) in committed.clone().filter_map(|index| Some((index, batch.failure(index)?)))
-            {
-                log_failure(&settings.name, batch.received(index), failure);
-                self.failure.get_or_init(|| failure.clone());
-            }
+    /// Logs the messages that a committed transaction has set aside.
+    fn log_committed(&self, batch: &Batch<S>, failures: &[(usize, Failure)]) {
+        if failures.is_empty() {
+            return;
         }
-        if stats.ignored > 0 {
-            settings.unhandled_types.count(batch.unhandled_types(committed));
+        crash::point("set_aside.committed");
+        for (index, failure) in failures {
+            log_failure(&self.settings.name, batch.received(*index), failure);
+            self.failure.get_or_init(|| failure.clone());
         }
     }
 

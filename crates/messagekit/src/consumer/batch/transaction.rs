@@ -16,8 +16,8 @@ use crate::consumer::settings::Settings;
 use crate::consumer::{ConsumerStats, Delivered};
 use crate::handler::{Erased, Input, Task};
 use crate::store::{
-    self, Attempts, Claim, ClaimRequest, End, FailedMessageRows, Failure, FailureKind, Inbox, Next,
-    NextOffset, Primings, ReceivedMessage, SetAsideOutcome, TransactError, TransactionSpans,
+    self, Attempts, Claim, ClaimRequest, End, FailedMessageRows, Failure, Inbox, Next, NextOffset, Primings,
+    ReceivedMessage, SetAsideOutcome, TransactError, TransactionSpans,
 };
 use crate::{Error, Meta, crash};
 
@@ -27,7 +27,7 @@ pub(super) enum TransactionOutcome {
     Committed {
         through: usize,
         stats: ConsumerStats,
-        failures: Vec<FailureKind>,
+        failures: Vec<(usize, Failure)>,
         /// By message, if there is an observer.
         outcomes: Vec<(usize, Delivered)>,
         took: Duration,
@@ -107,8 +107,8 @@ struct BatchTransaction<'a, S: Inbox> {
     /// The culprit, which is parked last.
     parks: Option<usize>,
     stats: ConsumerStats,
-    /// The kinds of the failures that became failed messages.
-    failures: Vec<FailureKind>,
+    /// The messages that became failed messages, and why.
+    failures: Vec<(usize, Failure)>,
     outcomes: Vec<(usize, Delivered)>,
     started: Instant,
 }
@@ -364,7 +364,7 @@ impl<'a, S: Inbox> BatchTransaction<'a, S> {
 
     fn count(&mut self, index: usize, outcome: SetAsideOutcome, failure: &Failure) {
         if outcome == SetAsideOutcome::SetAside {
-            self.failures.push(failure.kind);
+            self.failures.push((index, failure.clone()));
             self.record_outcome(index, || Delivered::Failed(failure.clone()));
         } else {
             self.record_outcome(index, || Delivered::Duplicate);
