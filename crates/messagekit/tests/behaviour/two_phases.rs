@@ -10,8 +10,8 @@ use messagekit::adapter::{BatchLimit, Inbox};
 use messagekit::gate::{BreakerState, CircuitBreaker};
 use messagekit::operations::FailedMessageState::{Dead, Resolved};
 use messagekit::{
-    Backoff, Claim, Consumer, ConsumerBuilder, Envelope, ErrorKind, HandlerError, Inner, Middleware,
-    OnFailure, Store,
+    Backoff, Claim, Consumer, ConsumerBuilder, DeliveryInfo, Envelope, ErrorKind, HandlerError, Inner,
+    Middleware, OnFailure, Store,
 };
 use messagekit_memory::{MemorySource, MemoryStore, MemoryTx, TestGate};
 use serde_json::Value;
@@ -157,6 +157,33 @@ async fn functions_and_json_have_two_phases_too() {
     as_json.stop().await;
     typed.stop().await;
     with_state.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_phase_has_the_whole_deadline() {
+    fn left(order: &Envelope<Placed>) -> Option<Duration> {
+        order.delivery().and_then(DeliveryInfo::time_left)
+    }
+    async fn call(order: Envelope<Placed>) -> Result<Option<Duration>, HandlerError> {
+        let at_the_call = left(&order);
+        tokio::time::sleep(seconds(3)).await;
+        Ok(at_the_call)
+    }
+    async fn effects(
+        tx: &mut MemoryTx,
+        order: Envelope<Placed>,
+        at_the_call: &Option<Duration>,
+    ) -> Result<(), HandlerError> {
+        tx.add("whole", i64::from([*at_the_call, left(&order)] == [Some(seconds(7)); 2]));
+        Ok(())
+    }
+    let world = World::new(1);
+    world.push("a", 1).await;
+    let builder = Consumer::builder(CONSUMER, world.store.clone()).from(world.topics());
+    let consumer = start(builder.deadline(seconds(7)).on_call(call, effects));
+    until(|| world.committed(0) == 1).await;
+    assert_eq!(world.store.get("whole"), 1);
+    consumer.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
