@@ -117,9 +117,10 @@ impl Stats {
         state.counts.unconfirmed += 1;
     }
 
-    /// Records a response of the broker. Returns the duration of the outage if this response ends one.
+    /// Records the broker's response to a message in flight. Returns the duration of the outage if this response ends one.
     pub(super) fn answered(&self) -> Option<Duration> {
         let mut state = self.state();
+        state.counts.unconfirmed -= 1;
         state.heard = Some(Instant::now());
         state.failing.take().map(|(since, _)| since.elapsed())
     }

@@ -36,12 +36,8 @@ impl Claim {
         let is_handled = |offset: &&i64| self.handled.contains(offset);
         let prefix: Vec<i64> = self.open.iter().take_while(is_handled).copied().collect();
         let mut request = Acknowledge {
-            topic_id: self.topic.clone(),
-            group_id: self.group.clone(),
-            partition_id: self.partition,
-            claim_id: Some(self.id.clone()),
             upto_offset: prefix.last().copied(),
-            offsets: None,
+            ..Acknowledge::all(&self.topic, &self.group, self.partition, &self.id)
         };
         if !prefix.is_empty() {
             return Some((request, prefix));
@@ -63,15 +59,8 @@ impl Claim {
 
     fn untried(&self, offsets: Vec<i64>) -> GiveBack {
         GiveBack {
-            topic_id: self.topic.clone(),
-            group_id: self.group.clone(),
-            partition_id: self.partition,
-            claim_id: self.id.clone(),
-            upto_offset: None,
             offsets: Some(offsets),
-            delay_seconds: 0,
-            tried: false,
-            error: None,
+            ..GiveBack::untried(&self.topic, &self.group, self.partition, &self.id)
         }
     }
 

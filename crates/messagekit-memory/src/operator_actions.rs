@@ -7,7 +7,7 @@ use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     Action, ActionOrder, ActionPlan, ActionResult, ActionTarget, ChosenMessages, FailedMessage,
     FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageState, FailedMessageTotal,
-    FailedMessageVersion, FailedMessages, Operator, Pace, SelectionBatch, no_failed_message,
+    FailedMessageVersion, FailedMessages, Operator, SelectionBatch, no_failed_message,
 };
 use messagekit::{Claim, Error};
 
@@ -228,8 +228,8 @@ impl FailedMessages for MemoryStore {
         operator: &'a Operator,
     ) -> BoxFuture<'a, Result<FailedMessageState, Error>> {
         Box::pin(async move {
-            let messages = ChosenMessages::Ids(&[id]);
-            let order = ActionOrder { action, messages, pace: Pace::default(), operator };
+            let ids = [id];
+            let order = ActionOrder::new(action, &ids, operator);
             self.operate(|tables| {
                 self.apply_in(tables, &order)?.into_iter().try_for_each(|result| result.done(action, id))?;
                 let stored = tables.failed_messages.get(&id).ok_or_else(|| no_failed_message(id))?;

@@ -2,9 +2,9 @@
 
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
-    Action, ActionOrder, ActionResult, ChosenMessages, FailedMessage, FailedMessageFilter,
-    FailedMessageGroup, FailedMessageHead, FailedMessageState, FailedMessageTotal, FailedMessageVersion,
-    FailedMessages, Operator, Pace, no_failed_message,
+    Action, ActionOrder, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup,
+    FailedMessageHead, FailedMessageState, FailedMessageTotal, FailedMessageVersion, FailedMessages,
+    Operator, no_failed_message,
 };
 use messagekit::{Error, Store};
 
@@ -76,8 +76,8 @@ impl FailedMessages for PostgresStore {
         Box::pin(async move {
             let mut tx = self.begin().await?;
             let acts = async {
-                let messages = ChosenMessages::Ids(&[id]);
-                let order = ActionOrder { action, messages, pace: Pace::default(), operator };
+                let ids = [id];
+                let order = ActionOrder::new(action, &ids, operator);
                 let results = actions::apply(&mut tx, self.schema(), &order).await?;
                 let result = results.first().copied().unwrap_or(ActionResult::NotFound);
                 let state = match result {

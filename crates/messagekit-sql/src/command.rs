@@ -36,13 +36,15 @@ pub enum Command {
         /// The topic.
         topic: Arc<str>,
     },
-    /// A statement does not say whether replicated rows are events; they are not:
     /// `ALTER TOPIC topic ADD [OR REPLACE] SOURCE table ON change [, …] [WHERE …] [PARTITION BY (…)] [WITH (…)]`
+    ///
+    /// A statement cannot say that replicated rows are events, too.
     AddSource(NewSource),
     /// `ALTER TOPIC topic DROP SOURCE table`
     DropSource(DropSource),
-    /// The times and the treatment of deleted records are not part of a statement, and have no effect:
     /// `CONSUME FROM topic [PARTITION p] [GROUP 'g'] [FROM LATEST | EARLIEST | n] [LIMIT k]`
+    ///
+    /// A statement has no times and no treatment of deleted records; they have no effect.
     Consume(Consume),
     /// `ACK topic GROUP 'g' [PARTITION p] UPTO OFFSET n`
     Acknowledge(Acknowledge),

@@ -5,7 +5,7 @@ use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
     Action, ActionOrder, ActionResult, ChosenMessages, FailedMessage, FailedMessageFilter,
     FailedMessageGroup, FailedMessageHead, FailedMessageState, FailedMessageTotal, FailedMessageVersion,
-    FailedMessages, Operator, Pace, SelectionBatch, no_failed_message,
+    FailedMessages, Operator, SelectionBatch, no_failed_message,
 };
 
 use crate::SqliteStore;
@@ -55,24 +55,18 @@ impl FailedMessages for SqliteStore {
 
     fn apply<'a>(&'a self, order: ActionOrder<'a>) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
         let ActionOrder { action, pace, .. } = order;
-        let operator = order.operator.clone();
-        match order.messages {
-            ChosenMessages::Ids(ids) => {
-                let ids = ids.to_vec();
-                Box::pin(self.job(move |conn| {
-                    let messages = ChosenMessages::Ids(&ids);
-                    actions::apply(conn, &ActionOrder { action, messages, pace, operator: &operator }, now())
-                }))
-            }
-            ChosenMessages::Batch(batch) => {
-                let (filter, versions) = (batch.filter.clone(), batch.versions.to_vec());
-                Box::pin(self.job(move |conn| {
-                    let messages =
-                        ChosenMessages::Batch(SelectionBatch { filter: &filter, versions: &versions });
-                    actions::apply(conn, &ActionOrder { action, messages, pace, operator: &operator }, now())
-                }))
-            }
-        }
+        let (ids, operator) = (order.messages.ids().into_owned(), order.operator.clone());
+        let batch = match order.messages {
+            ChosenMessages::Ids(_) => None,
+            ChosenMessages::Batch(batch) => Some((batch.filter.clone(), batch.versions.to_vec())),
+        };
+        Box::pin(self.job(move |conn| {
+            let messages = match &batch {
+                None => ChosenMessages::Ids(&ids),
+                Some((filter, versions)) => ChosenMessages::Batch(SelectionBatch { filter, versions }),
+            };
+            actions::apply(conn, &ActionOrder { action, messages, pace, operator: &operator }, now())
+        }))
     }
 
     fn act_on<'a>(
@@ -84,8 +78,8 @@ impl FailedMessages for SqliteStore {
         let operator = operator.clone();
         Box::pin(async move {
             let job = self.job(move |conn| {
-                let (messages, pace) = (ChosenMessages::Ids(&[id]), Pace::default());
-                let order = ActionOrder { action, messages, pace, operator: &operator };
+                let ids = [id];
+                let order = ActionOrder::new(action, &ids, &operator);
                 Ok((actions::apply(conn, &order, now())?, actions::state_of(conn, id)?))
             });
             let (results, state) = job.await?;

@@ -52,7 +52,7 @@ pub(crate) fn parse(dialect: &dyn Dialect, text: &str) -> Result<RowExpression, 
 /// way.
 ///
 /// # Errors
-/// Those of sqlparser, and its limit for an expression that is too deep.
+/// An error of sqlparser, also for an expression that is too deep.
 pub fn tree(dialect: &dyn Dialect, text: &str) -> Result<Expr, ParserError> {
     let options = ParserOptions::new().with_unescape(false);
     let parser = Parser::new(dialect).with_options(options).with_recursion_limit(DEEPEST);

@@ -125,7 +125,6 @@ impl<Sub: Subscriber> Running<Sub> {
     }
 
     fn answered(&self) {
-        self.settings.stats.count(|counts| counts.unconfirmed -= 1);
         if let Some(outage) = self.settings.stats.answered() {
             tracing::info!(bridge = &*self.settings.name, ?outage, "broker takes messages again");
         }

@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row};
 
 use super::columns::Columns;
 use super::failed_message_head::{self, HEAD};
-use super::processed::{DISCARDED, HELD};
+use super::processed::outcome_of;
 use super::{audit, event_links, timestamp, topics};
 use crate::error::from_sqlite;
 
@@ -140,14 +140,9 @@ pub(crate) fn outcomes(conn: &Connection, id: &MessageId) -> Result<Vec<Consumer
     while let Some(row) = rows.next().map_err(from_sqlite)? {
         let processed_at = row.get(2).map_err(from_sqlite).and_then(timestamp)?;
         let read = || -> rusqlite::Result<ConsumerOutcome> {
-            let outcome: i64 = row.get(1)?;
             Ok(ConsumerOutcome {
                 consumer: row.get(0)?,
-                outcome: match outcome {
-                    HELD => MarkerOutcome::Held,
-                    DISCARDED => MarkerOutcome::Discarded,
-                    _ => MarkerOutcome::Done,
-                },
+                outcome: outcome_of(row.get(1)?).unwrap_or(MarkerOutcome::Done),
                 processed_at,
                 in_flight_attempts: row.get(3)?,
             })

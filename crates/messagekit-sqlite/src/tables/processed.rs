@@ -74,8 +74,12 @@ fn known(conn: &Connection, consumer: i64, id: &MessageId) -> std::result::Resul
         )
         .and_then(|mut select| select.query_row((consumer, id.as_str()), |row| row.get(0)))
         .map_err(from_sqlite)?;
-    let known = MarkerOutcome::ALL.into_iter().find(|known| number_of(*known) == outcome);
-    known.map(Claim::from).ok_or_else(|| unknown_outcome(outcome).with("id", id))
+    outcome_of(outcome).map(Claim::from).ok_or_else(|| unknown_outcome(outcome).with("id", id))
+}
+
+/// Returns the outcome that has this number in the tables.
+pub(super) fn outcome_of(number: i64) -> Option<MarkerOutcome> {
+    MarkerOutcome::ALL.into_iter().find(|known| number_of(*known) == number)
 }
 
 /// Returns an outcome in the tables' format.

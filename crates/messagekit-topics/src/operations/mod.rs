@@ -79,8 +79,8 @@ pub trait TopicOperations: Send + Sync {
     ) -> BoxFuture<'a, Result<ConsumeAnswer, Error>>;
 
     /// Finishes records of a claim. Without the id of a claim it finishes the records up to `upto_offset` in the claim of the group that holds
-    /// this offset. A request names at most 1,000 offsets. Returns the last offset of the settled prefix of the partition. What is settled
-    /// already stays so.
+    /// this offset. A request names at most 1,000 offsets. Returns the last offset of the settled prefix of the partition. It never
+    /// goes back.
     ///
     /// # Errors
     /// [`ErrorKind::ClaimLost`](messagekit::ErrorKind::ClaimLost) if the claim does not hold the records.

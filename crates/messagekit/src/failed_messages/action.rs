@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::FailedMessageState;
 use serde::{Deserialize, Serialize};
 
+use super::FailedMessageState;
 use crate::{Error, ErrorKind};
 
 /// Selects what an operator does with failed messages.

@@ -19,6 +19,13 @@ pub struct ActionOrder<'a> {
     pub operator: &'a Operator,
 }
 
+impl<'a> ActionOrder<'a> {
+    /// Orders an action on failed messages by their numbers, which are distinct. Retries are due at once.
+    pub fn new(action: Action, ids: &'a [i64], operator: &'a Operator) -> Self {
+        Self { action, messages: ChosenMessages::Ids(ids), pace: Pace::default(), operator }
+    }
+}
+
 /// The failed messages of an action. The results have the same order.
 #[derive(Clone, Copy, Debug)]
 pub enum ChosenMessages<'a> {
@@ -45,7 +52,7 @@ pub struct ActionTarget {
     pub id: i64,
     /// Its state.
     pub state: FailedMessageState,
-    /// A run of it is due by now, or under way.
+    /// A run of it is due by now, or is running.
     pub is_due: bool,
     /// A retry can run it: its consumer reads it from the database, or its broker knows where to send it.
     pub has_way_back: bool,
@@ -117,7 +124,7 @@ mod tests {
 
     fn plan(action: Action, pace: Pace, ids: &[i64], targets: &[ActionTarget]) -> ActionPlan {
         let operator = Operator::new("ann", "cli");
-        let order = ActionOrder { action, messages: ChosenMessages::Ids(ids), pace, operator: &operator };
+        let order = ActionOrder { pace, ..ActionOrder::new(action, ids, &operator) };
         ActionPlan::new(&order, targets.iter().copied())
     }
 

@@ -122,8 +122,7 @@ pub trait FailedMessages: Send + Sync {
         ids: &'a [i64],
         operator: &'a Operator,
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        let messages = ChosenMessages::Ids(ids);
-        self.apply(ActionOrder { action, messages, pace: Pace::default(), operator })
+        self.apply(ActionOrder::new(action, ids, operator))
     }
 
     /// Applies an action to one failed message as [`act`](Self::act) does, and returns the state that it has then, read in
@@ -159,7 +158,7 @@ pub trait FailedMessages: Send + Sync {
         pace: Pace,
         operator: &'a Operator,
     ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        self.apply(ActionOrder { action: Action::Retry, messages: ChosenMessages::Ids(ids), pace, operator })
+        self.apply(ActionOrder { pace, ..ActionOrder::new(Action::Retry, ids, operator) })
     }
 
     /// Applies an action to a batch of a selection as [`act`](Self::act) does, retries at the pace if there is one. Each

@@ -19,8 +19,8 @@ pub struct NewRecord {
 }
 
 impl NewRecord {
-    /// Refuses a record that was made for another topic with the same name, or for another version of its definition. `topic_id` and
-    /// `version` are those of the database, read under its lock; the version is `None` for a topic without a definition.
+    /// Refuses a record that was made for another topic with the same name, or for another version of its definition. The database has
+    /// `topic_id` and `version`, read under its lock; the version is `None` for a topic without a definition.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] for another topic, [`ErrorKind::SchemaMismatch`] for another version. Open the topic again.

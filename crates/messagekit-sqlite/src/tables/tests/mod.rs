@@ -17,8 +17,7 @@ use messagekit::adapter::{
     ClaimRequest, Failure, FailureKind, Next, NextOffset, ReceivedMessage, SetAsideOutcome,
 };
 use messagekit::operations::{
-    Action, ActionOrder, ActionResult, ChosenMessages, FailedMessageFilter, FailedMessageState, Operator,
-    Pace, StateReason,
+    Action, ActionOrder, ActionResult, FailedMessageFilter, FailedMessageState, Operator, StateReason,
 };
 use messagekit::{Claim, ErrorKind, Headers, Message, MessageId, Position, headers};
 use proptest::prelude::*;
@@ -82,9 +81,7 @@ fn due_failed_message(conn: &Connection, text: &str) -> i64 {
 
 fn act(conn: &Connection, action: Action, ids: &[i64]) -> Vec<ActionResult> {
     let operator = Operator::new("ada", "test");
-    let (messages, pace) = (ChosenMessages::Ids(ids), Pace::default());
-    let order = ActionOrder { action, messages, pace, operator: &operator };
-    actions::apply(conn, &order, NOW).unwrap()
+    actions::apply(conn, &ActionOrder::new(action, ids, &operator), NOW).unwrap()
 }
 
 const LEASE: Duration = Duration::from_secs(10);

@@ -31,7 +31,7 @@ impl<S: Store> Batch<S> {
         &self.messages[index].received
     }
 
-    /// Forgets which messages may be called, because one has failed: those of its key may wait behind it from now on.
+    /// Forgets which messages may be called, because one has failed: messages of its key may wait behind it from now on.
     pub(super) fn ask_again(&self) {
         self.messages.iter().for_each(|prepared| prepared.call.ask_again());
     }

@@ -1,6 +1,7 @@
 //! A batch run of a lane: gets the next step from the state machine, executes it, and returns the result to the machine.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -165,15 +166,11 @@ impl<S: Inbox> BatchRun<S> {
                 if through > range.start {
                     crash::point("consumer.committed");
                 }
-                self.log_committed(&batch, &failures);
-                if stats.ignored > 0 {
-                    settings.unhandled_types.count(batch.unhandled_types(range.start..through));
-                }
+                self.record_committed(&batch, range.start..through, &stats, &failures);
                 outcomes.sort_by_key(|(index, _)| *index);
                 for (index, outcome) in &outcomes {
                     settings.observers.see(&settings.name, batch.received(*index), outcome);
                 }
-                failures.iter().for_each(|(_, failure)| settings.stats.failed(failure.kind));
                 settings.stats.add(&stats);
                 StepResult::Committed { through, done: stats, took }
             }
@@ -195,15 +192,25 @@ impl<S: Inbox> BatchRun<S> {
         }
     }
 
-    /// Logs the messages that a committed transaction has set aside.
-    fn log_committed(&self, batch: &Batch<S>, failures: &[(usize, Failure)]) {
-        if failures.is_empty() {
-            return;
+    /// Logs and counts what a committed transaction has set aside, and the messages without a handler.
+    fn record_committed(
+        &self,
+        batch: &Batch<S>,
+        committed: Range<usize>,
+        stats: &ConsumerStats,
+        failures: &[(usize, Failure)],
+    ) {
+        let settings = &self.settings;
+        if !failures.is_empty() {
+            crash::point("set_aside.committed");
         }
-        crash::point("set_aside.committed");
         for (index, failure) in failures {
-            log_failure(&self.settings.name, batch.received(*index), failure);
+            log_failure(&settings.name, batch.received(*index), failure);
+            settings.stats.failed(failure.kind);
             self.failure.get_or_init(|| failure.clone());
+        }
+        if stats.ignored > 0 {
+            settings.unhandled_types.count(batch.unhandled_types(committed));
         }
     }
 
