@@ -109,10 +109,14 @@ impl Reader {
         }
     }
 
+    /// Returns the next records. The ends of other partitions may come before them.
     async fn records(&mut self, max: usize) -> Vec<Record> {
-        match self.page(max).await {
-            Page::Records(records) => records,
-            other => panic!("{other:?} instead of records"),
+        loop {
+            match self.page(max).await {
+                Page::Records(records) => return records,
+                Page::End { .. } => {}
+                gone => panic!("{gone:?} instead of records"),
+            }
         }
     }
 }
