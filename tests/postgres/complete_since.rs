@@ -105,11 +105,7 @@ fn a_replay_reports_events_without_markers_under_any_window() {
         deliver(&shop, &MessageId::new(), 0, Some(DAY * 7)).await;
         let too_old = async || {
             let count = shop.store.replay_count(&EventFilter::default()).await.unwrap();
-            count
-                .too_old_for
-                .into_iter()
-                .find(|(consumer, _)| *consumer == shop.consumer)
-                .map(|(_, events)| events)
+            count.too_old_for.into_iter().find(|old| old.consumer == shop.consumer).map(|old| old.events)
         };
         assert_eq!(too_old().await, Some(13), "all from the eighth day on");
         assert_eq!(nights(&shop.store, 10).await, (1, 0));

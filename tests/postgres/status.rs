@@ -76,8 +76,8 @@ fn status_of_a_large_database_reads_a_bounded_number_of_rows() {
             // Names that were used once to read a topic leave out no consumer of which more is known.
             assert_eq!((names.len(), names[498], names[499]), (500, "billing", "mail"));
             let [billing, mail] = &consumers[498..] else { panic!("two consumers have messages") };
-            let dead = mail.failed_messages.iter().find(|(state, _)| *state == FailedMessageState::Dead);
-            assert_eq!(dead.map(|(_, count)| *count), Some((failed / 2).min(COUNT_LIMIT.into())));
+            let dead = mail.failed_messages.iter().find(|count| count.state == FailedMessageState::Dead);
+            assert_eq!(dead.map(|count| count.failed_messages), Some((failed / 2).min(COUNT_LIMIT.into())));
             assert!(billing.newest_marker_at.is_some(), "{billing:?}");
             let behind = |position: &ConsumerPosition| (position.partition, position.next, position.behind);
             assert_eq!(billing.positions.first().map(behind), Some((0, 2, Some(3))));

@@ -1,38 +1,6 @@
 //! Foreign bytes in JSON.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
-use utoipa::ToSchema;
-
-/// Foreign bytes, such as a key: `{"text": …}` if they are UTF-8, otherwise `{"base64": …}`.
-///
-/// ```
-/// use messagekit_admin::ByteText;
-///
-/// assert_eq!(serde_json::to_value(ByteText::of(b"o-1"))?["text"], "o-1");
-/// assert_eq!(serde_json::to_value(ByteText::of(b"\xff"))?["base64"], "/w==");
-/// # Ok::<(), serde_json::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ByteText {
-    /// UTF-8.
-    Text(String),
-    /// Anything else.
-    Base64(String),
-}
-
-impl ByteText {
-    /// Returns bytes as they are shown.
-    pub fn of(bytes: &[u8]) -> Self {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self::Text(text.to_owned()),
-            Err(_) => Self::Base64(STANDARD.encode(bytes)),
-        }
-    }
-}
+use messagekit::operations::ByteText;
 
 /// Returns at most `most` bytes, without splitting a character.
 pub(crate) fn beginning(bytes: &[u8], most: usize) -> ByteText {

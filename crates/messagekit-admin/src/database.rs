@@ -198,11 +198,11 @@ impl Databases {
 
 /// A database that did not answer: its data is missing in the response.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct Unreachable {
+pub struct Unreachable {
     /// Its name.
-    pub(crate) database: String,
+    pub database: String,
     /// The known reason.
-    pub(crate) error: String,
+    pub error: String,
 }
 
 /// The answers of databases, and the databases that did not answer.

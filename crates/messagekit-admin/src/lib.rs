@@ -18,7 +18,7 @@
 //! - [`Admin`]: everything, for operators with a token; another application can nest [`Admin::router`].
 //! - [`AdminBuilder::topics`]: topics of a database for services in any language, by SQL statements and by requests.
 //! - [`Tokens`], [`Token`], [`Role`]: the accepted callers and their rights. Only hashes are stored.
-//! - [`Overview`], [`Documents`], [`DoctorView`]: the documents of the routes, for a program without HTTP.
+//! - [`Overview`], [`documents`], [`DoctorView`]: the documents of the routes, for a program without HTTP.
 //! - [`Health`] and [`metrics_router`]: only the health paths, or only `/metrics`, open, for any service.
 //! - [`serve`]: serves a router to connections that may be slow or many.
 //!
@@ -39,11 +39,13 @@ mod consumers;
 mod database;
 mod doctor;
 mod document;
-mod documents;
+pub mod documents;
 mod events;
 mod failed_messages;
 mod failure;
 mod health;
+mod in_database;
+mod list;
 mod metrics_page;
 mod metrics_router;
 mod overview;
@@ -64,11 +66,11 @@ mod topics;
 mod unprefixed_paths;
 
 pub use admin::{Admin, AdminBuilder, DEFAULT_ADDRESS};
-pub use byte_text::ByteText;
 pub use database::{READ_LIMIT, is_database_name};
 pub use doctor::DoctorView;
-pub use documents::Documents;
 pub use health::{Health, HealthLimits};
+pub use in_database::InDatabase;
+pub use list::{List, Listed};
 pub use metrics_router::metrics_router;
 pub use overview::Overview;
 pub use replay::run_replays;

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use messagekit::operations::{AuditFilter, EventFilter, Operations};
+use messagekit::operations::{AuditFilter, AuditRecord, EventFilter, Operations};
 use messagekit::{Error, ErrorKind, MessageId};
-use serde::Serialize;
-use serde_json::Value;
 
 use crate::database::{Database, Databases};
+use crate::events::{EventDocument, FoundEvents};
 use crate::page::Position;
 use crate::problem::Problem;
-use crate::{Service, audit, events, status};
+use crate::status::StatusDocument;
+use crate::{List, Service, audit, events, status};
 
 /// Reads one or several databases at once, and answers with the documents that the routes of an [`Admin`](crate::Admin)
 /// serve to a reader. A database that does not answer is named under `unreachable`.
@@ -51,8 +51,8 @@ impl Overview {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] if no database knows the event; [`ErrorKind::Unavailable`] if none answers: retry.
-    pub async fn event(&self, id: &MessageId) -> Result<Value, Error> {
-        answer(events::document(&self.databases.0, id, true).await)
+    pub async fn event(&self, id: &MessageId) -> Result<EventDocument, Error> {
+        events::document(&self.databases.0, id, true).await.map_err(Problem::into_error)
     }
 
     /// Returns the document of `GET /api/v1/events`: events of a correlation, or those of a filter. Without a correlation and a
@@ -65,8 +65,10 @@ impl Overview {
         correlation: Option<MessageId>,
         filter: EventFilter,
         limit: u32,
-    ) -> Result<Value, Error> {
-        answer(events::find(&self.databases.0, &events::Wanted::new(correlation, filter, limit)).await)
+    ) -> Result<FoundEvents, Error> {
+        events::find(&self.databases.0, &events::Wanted::new(correlation, filter, limit))
+            .await
+            .map_err(Problem::into_error)
     }
 
     /// Returns the document of `GET /api/v1/audit`. Its `next` is the position `before` which the next page continues.
@@ -79,7 +81,7 @@ impl Overview {
         filter: &AuditFilter,
         before: Option<&str>,
         limit: u32,
-    ) -> Result<Value, Error> {
+    ) -> Result<List<AuditRecord>, Error> {
         let position = match before {
             None => Position::default(),
             Some(text) => Position::read(text).ok_or_else(|| {
@@ -88,15 +90,15 @@ impl Overview {
                 Error::new(ErrorKind::InvalidConfiguration, text)
             })?,
         };
-        answer(audit::document(&self.databases.0, filter, &position, limit).await)
+        audit::document(&self.databases.0, filter, &position, limit).await.map_err(Problem::into_error)
     }
 
     /// Returns the document of `GET /api/v1/status`.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] if no database answers: retry.
-    pub async fn status(&self) -> Result<Value, Error> {
-        answer(status::document(&self.databases.0, &self.services).await)
+    pub async fn status(&self) -> Result<StatusDocument, Error> {
+        status::document(&self.databases.0, &self.services).await.map_err(Problem::into_error)
     }
 }
 
@@ -104,11 +106,4 @@ impl fmt::Debug for Overview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Overview").field("databases", &self.databases).finish_non_exhaustive()
     }
-}
-
-fn answer(document: Result<impl Serialize, Problem>) -> Result<Value, Error> {
-    let document = document.map_err(Problem::into_error)?;
-    serde_json::to_value(document).map_err(|error| {
-        Error::new(ErrorKind::Other, "the answer cannot be written as JSON").caused_by(error)
-    })
 }

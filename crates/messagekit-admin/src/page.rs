@@ -1,10 +1,11 @@
 //! Pages over several databases: newest first, with a position in each database.
 
-use jiff::Timestamp;
 use messagekit::Error;
 use utoipa::IntoParams;
 
-use crate::database::{Database, Unreachable, ask_all};
+use crate::InDatabase;
+use crate::database::{Database, ask_all};
+use crate::list::{List, Paged};
 use crate::parameters::{FromParameters, Parameters};
 use crate::problem::Problem;
 
@@ -73,27 +74,13 @@ impl Part {
     }
 }
 
-/// An entry of a list: it has a number in its database, and a time.
-pub(crate) trait Listed {
-    fn number(&self) -> i64;
-    fn time(&self) -> Timestamp;
-}
-
-#[derive(Debug)]
-pub(crate) struct Page<'a, T> {
-    pub(crate) entries: Vec<(&'a Database, T)>,
-    pub(crate) unreachable: Vec<Unreachable>,
-    /// The value of `before` for the next page.
-    pub(crate) before: Option<String>,
-}
-
 /// Returns a page over several databases. `list` returns the entries below a number, greatest first.
-pub(crate) async fn page<'a, T: Listed, F>(
+pub(crate) async fn page<'a, T: Paged, F>(
     databases: &'a [Database],
     position: &Position,
     limit: u32,
     list: impl Fn(&'a Database, Option<i64>, u32) -> F,
-) -> Result<Page<'a, T>, Problem>
+) -> Result<List<T>, Problem>
 where
     F: Future<Output = Result<Vec<T>, Error>>,
 {
@@ -119,10 +106,10 @@ where
         let Some((_, (database, list, before))) = newest.max_by_key(|(time, _)| *time) else { break };
         let Some(entry) = list.next() else { break };
         *before = Some(entry.number());
-        entries.push((*database, entry));
+        entries.push(InDatabase::new(&*database.name, entry));
     }
     let more = lists.iter_mut().any(|list| list.1.peek().is_some());
-    let before = more.then(|| match (databases, &lists[..]) {
+    let next = more.then(|| match (databases, &lists[..]) {
         ([_], [(_, _, Some(before))]) => before.to_string(),
         _ => {
             let reached = lists.iter().filter_map(|(database, _, before)| Some((&database.name, (*before)?)));
@@ -135,7 +122,7 @@ where
             parts.join(",")
         }
     });
-    Ok(Page { entries, unreachable: answers.unreachable, before })
+    Ok(List { entries, unreachable: answers.unreachable, next })
 }
 
 /// Returns the link to the next page: the same query from another position.

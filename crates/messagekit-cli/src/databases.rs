@@ -5,13 +5,15 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use messagekit::operations::Operations;
 use messagekit::{Error, ErrorKind, chain};
-use messagekit_admin::{Documents, Overview, READ_LIMIT, is_database_name};
+use messagekit_admin::documents::Unreachable;
+use messagekit_admin::{Overview, READ_LIMIT, is_database_name};
 use messagekit_config::{Configuration, Section};
 use messagekit_postgres::PostgresStore;
 use messagekit_topics::Topics;
 use messagekit_topics::operations::TopicOperations;
 
 use crate::database::{Database, Kind, URL_VARIABLE, open_file, postgres_name};
+use crate::output::{print, printable};
 use crate::url::Url;
 
 /// The option of a command on one or several databases.
@@ -90,9 +92,16 @@ impl Named {
     }
 }
 
-/// Returns the documents of the database of a command.
-pub(crate) fn documents(database: &Database) -> Result<Documents, Error> {
-    Named::of(None, database.url().clone()).map(|named| Documents::of(named.name))
+/// Prints a line for each database that did not answer.
+pub(crate) fn print_unreachable(unreachable: &[Unreachable]) -> Result<(), Error> {
+    unreachable.iter().try_for_each(|one| {
+        print(format_args!("database {} {}", printable(&one.database), printable(&one.error)))
+    })
+}
+
+/// Returns the name of the database of a command in its documents.
+pub(crate) fn name_of(database: &Database) -> Result<String, Error> {
+    Named::of(None, database.url().clone()).map(|named| named.name)
 }
 
 /// Reads every `[[database]]`. A faulty one is a problem of the configuration, which omits its URL.

@@ -17,7 +17,6 @@ mod database;
 mod databases;
 mod dlq;
 mod doctor;
-mod document;
 mod events;
 mod input;
 mod listen;

@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use messagekit::operations::ByteText;
 use messagekit::{Error, ErrorKind};
+use serde::Serialize;
 
 /// Prints one answer. Ignores a closed stdout: the reader may have exited, as in `… | head -1`.
 pub(crate) fn print(answer: impl std::fmt::Display) -> Result<(), Error> {
@@ -13,6 +15,24 @@ pub(crate) fn print(answer: impl std::fmt::Display) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// Prints one JSON document.
+pub(crate) fn print_json(document: &impl Serialize) -> Result<(), Error> {
+    let document = serde_json::to_value(document).map_err(|error| {
+        Error::new(ErrorKind::Other, "the answer cannot be written as JSON").caused_by(error)
+    })?;
+    print(document)
+}
+
+/// Returns foreign text of a table cell; empty without one.
+pub(crate) fn cell(text: &Option<impl std::fmt::Display>) -> String {
+    text.as_ref().map(|text| printable(&text.to_string())).unwrap_or_default()
+}
+
+/// Returns a key as its document shows it; empty without one.
+pub(crate) fn key(key: &Option<impl AsRef<[u8]>>) -> String {
+    cell(&key.as_ref().map(|key| ByteText::of(key.as_ref())))
 }
 
 /// Returns whether a character moves the cursor or changes the reading direction.

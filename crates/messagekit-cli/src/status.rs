@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
+use comfy_table::Table;
+use jiff::SignedDuration;
+use messagekit::operations::{ConsumerStatus, PublisherMode, PublisherState, StateCount};
 use messagekit::{Error, ErrorKind, Shutdown};
 use messagekit_admin::Service;
-use serde_json::Value;
+use messagekit_admin::documents::{DatabaseState, HeldBack, Status as Health, StatusDocument, Unreachable};
 
 use crate::databases::Databases;
-use crate::document::{list, text};
-use crate::output::{print, printable, table};
+use crate::output::{cell, print, print_json, printable, table};
 use crate::url::Url;
 
 /// How often a watched screen is drawn again.
 const REFRESH: Duration = Duration::from_secs(2);
 
 /// The seconds of a day.
-const DAY: i64 = 86_400;
+const DAY: u64 = 86_400;
 
 /// Where counts stop.
 const LIMIT: u64 = messagekit::operations::COUNT_LIMIT as u64;
@@ -41,7 +43,7 @@ impl Status {
         let services: Vec<Service> = self.services.iter().map(service).collect::<Result<_, _>>()?;
         let overview = self.databases.overview().await?.services(services);
         if self.json {
-            return print(overview.status().await?);
+            return print_json(&overview.status().await?);
         }
         if !self.watch {
             return print(screen(&overview.status().await?));
@@ -76,7 +78,7 @@ fn service(text: &Url) -> Result<Service, Error> {
 }
 
 /// Returns the tables of a status.
-fn screen(status: &Value) -> String {
+fn screen(status: &StatusDocument) -> String {
     let mut outboxes =
         table(&["database", "publisher", "pending", "oldest", "delayed", "rejected", "failed", "replays"]);
     let mut consumers = table(&[
@@ -90,165 +92,150 @@ fn screen(status: &Value) -> String {
         "due",
         "oldest failed",
     ]);
-    let mut has_consumer = false;
-    for database in list(status, "databases") {
-        let outbox = &database["outbox"];
+    for database in &status.databases {
+        let outbox = &database.outbox;
         outboxes.add_row([
-            text(&database["database"]),
-            publisher(&outbox["publisher"]),
-            count(&outbox["pending"]),
-            outbox["oldest_seconds"].as_f64().map(|age| format!("{age:.0} s")).unwrap_or_default(),
-            count(&outbox["delayed"]),
-            count(&outbox["rejected"]),
-            states(database),
-            count(&outbox["running_replays"]),
+            printable(&database.database),
+            publisher(&outbox.publisher),
+            count(outbox.pending),
+            outbox.oldest_seconds.map(|age| format!("{age:.0} s")).unwrap_or_default(),
+            count(outbox.delayed),
+            count(outbox.rejected),
+            states(&database.failed_messages),
+            count(outbox.running_replays),
         ]);
-        for consumer in list(database, "consumers") {
-            has_consumer = true;
+        for consumer in &database.consumers {
             consumers.add_row([
-                text(&database["database"]),
-                text(&consumer["consumer"]),
-                text(&consumer["last_activity_at"]),
-                dedup_window(&consumer["dedup_window_seconds"]),
+                printable(&consumer.database),
+                printable(&consumer.consumer),
+                cell(&consumer.last_activity_at),
+                dedup_window(consumer.dedup_window),
                 behind(consumer),
-                states(consumer),
-                count(&consumer["blocked_keys"]),
-                count(&consumer["retries_due"]),
-                text(&consumer["oldest_failed_at"]),
+                states(&consumer.failed_messages),
+                count(Some(consumer.blocked_keys)),
+                count(Some(consumer.retries_due)),
+                cell(&consumer.oldest_failed_at),
             ]);
         }
     }
+    let tables = [consumers, unhandled(status), services(status)];
     let mut lines = vec![outboxes.to_string()];
-    lines.extend(has_consumer.then(|| consumers.to_string()));
-    lines.extend(unhandled(status));
-    lines.extend(services(status));
-    lines.extend(list(status, "databases").flat_map(problems));
-    for one in list(status, "unreachable") {
-        lines.push(format!("database {} {}", text(&one["database"]), text(&one["error"])));
+    lines.extend(tables.iter().filter(|table| !table.is_empty()).map(Table::to_string));
+    lines.extend(status.databases.iter().flat_map(problems));
+    for Unreachable { database, error } in &status.unreachable {
+        lines.push(format!("database {} {}", printable(database), printable(error)));
     }
     lines.join("\n")
 }
 
-/// Returns the table of what consumers have passed over, if there is any.
-fn unhandled(status: &Value) -> Option<String> {
+/// Returns the table of the types that consumers have no handler for.
+fn unhandled(status: &StatusDocument) -> Table {
     let mut rows =
         table(&["database", "consumer", "topic", "type without a handler", "messages", "last", "handles"]);
-    let mut is_empty = true;
-    for consumer in list(status, "databases").flat_map(|database| list(database, "consumers")) {
-        for of in list(consumer, "unhandled") {
-            is_empty = false;
+    for consumer in status.databases.iter().flat_map(|database| &database.consumers) {
+        for of in &consumer.unhandled {
             rows.add_row([
-                text(&consumer["database"]),
-                text(&consumer["consumer"]),
-                text(&of["topic"]),
-                text(&of["event_type"]),
-                text(&of["messages"]),
-                text(&of["last_at"]),
-                list(of, "similar").map(text).collect::<Vec<_>>().join(", "),
+                printable(&consumer.database),
+                printable(&consumer.consumer),
+                printable(&of.topic),
+                printable(&of.event_type),
+                of.messages.to_string(),
+                of.last_at.to_string(),
+                printable(&of.similar.join(", ")),
             ]);
         }
     }
-    (!is_empty).then(|| rows.to_string())
+    rows
 }
 
 /// `database shop: slot messagekit_shop is missing: …`.
-fn problems(database: &Value) -> impl Iterator<Item = String> {
-    let name = text(&database["database"]);
-    let missing = database["consumers_missing"].as_str();
+fn problems(database: &DatabaseState) -> impl Iterator<Item = String> {
+    let name = printable(&database.database);
+    let missing = database.consumers_missing;
     let missing =
         missing.map(|why| format!("database {name}: its consumers are missing here: {}", printable(why)));
-    let problems = list(&database["outbox"], "problems")
-        .map(move |problem| format!("database {name}: {}", text(problem)));
-    problems.chain(missing)
+    let problems = database.outbox.problems.iter();
+    problems.map(move |problem| format!("database {name}: {}", printable(problem))).chain(missing)
 }
 
-/// Returns the table of the services and their consumers, if there are any.
-fn services(status: &Value) -> Option<String> {
+/// Returns the table of the services and their consumers.
+fn services(status: &StatusDocument) -> Table {
     let mut rows =
         table(&["service", "status", "consumer", "lanes", "behind", "oldest", "held back by", "waits for"]);
-    let mut is_empty = true;
-    for service in list(status, "services") {
-        is_empty = false;
-        let gate = held_back(service);
-        rows.add_row([
-            text(&service["service"]),
-            state(service),
-            "".into(),
-            "".into(),
-            "".into(),
-            "".into(),
-            gate,
-        ]);
-        for consumer in list(service, "consumers") {
-            let lag = &consumer["lag"];
+    for service in &status.services {
+        let mut cells: [String; 7] = Default::default();
+        cells[0] = printable(&service.service);
+        cells[1] = state(service.status, service.error.as_deref());
+        cells[6] = held_back(service.held_back_by.as_ref());
+        rows.add_row(cells);
+        for consumer in &service.consumers {
+            let lag = consumer.lag.as_ref();
             rows.add_row([
                 String::new(),
-                state(consumer),
-                text(&consumer["consumer"]),
-                text(&consumer["lanes"]),
-                text(&lag["messages"]),
-                lag["seconds"].as_f64().map(|age| format!("{age:.0} s")).unwrap_or_default(),
-                held_back(consumer),
-                list(consumer, "blocked_lanes").map(text).collect::<Vec<_>>().join(", "),
+                state(consumer.status, consumer.error.as_deref()),
+                printable(&consumer.consumer),
+                consumer.lanes.to_string(),
+                lag.map(|lag| lag.messages.to_string()).unwrap_or_default(),
+                lag.map(|lag| format!("{:.0} s", lag.seconds)).unwrap_or_default(),
+                held_back(consumer.held_back_by.as_ref()),
+                printable(&consumer.blocked_lanes.join(", ")),
             ]);
         }
     }
-    (!is_empty).then(|| rows.to_string())
+    rows
 }
 
 /// `unhealthy: no connection`.
-fn state(of: &Value) -> String {
-    match text(&of["error"]) {
-        none if none.is_empty() => text(&of["status"]),
-        error => format!("{}: {error}", text(&of["status"])),
-    }
+fn state(status: Health, error: Option<&str>) -> String {
+    let status = match status {
+        Health::Healthy => "healthy",
+        Health::Degraded => "degraded",
+        Health::Unhealthy => "unhealthy",
+    };
+    error.map_or_else(|| status.to_owned(), |error| format!("{status}: {}", printable(error)))
 }
 
 /// `rate limit, 12 s`.
-fn held_back(of: &Value) -> String {
-    let gate = &of["held_back_by"];
-    match text(&gate["gate"]) {
-        none if none.is_empty() => none,
-        name => format!("{name}, {} s", text(&gate["seconds"])),
-    }
+fn held_back(gate: Option<&HeldBack>) -> String {
+    gate.map(|gate| format!("{}, {} s", printable(&gate.gate), gate.seconds)).unwrap_or_default()
 }
 
-/// Returns a count, or that there are at least as many.
-fn count(value: &Value) -> String {
-    match value.as_u64() {
+/// Returns a count, or that there are at least as many; empty if it could not be read.
+fn count(count: Option<u64>) -> String {
+    match count {
         Some(count) if count >= LIMIT => format!("{count} or more"),
-        _ => text(value),
+        count => cell(&count),
     }
 }
 
 /// `14d`, or that there is none.
-fn dedup_window(seconds: &Value) -> String {
-    match seconds.as_i64() {
+fn dedup_window(window: Option<Duration>) -> String {
+    match window.map(|window| window.as_secs()) {
         None => "none".to_owned(),
         Some(seconds) if seconds % DAY == 0 => format!("{}d", seconds / DAY),
-        Some(seconds) => format!("{:#}", jiff::SignedDuration::from_secs(seconds)),
+        Some(seconds) => {
+            format!("{:#}", SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX)))
+        }
     }
 }
 
-fn publisher(publisher: &Value) -> String {
-    match (publisher["mode"].as_str(), publisher["has_relay"].as_bool()) {
+fn publisher(publisher: &PublisherState) -> String {
+    match (publisher.mode, publisher.has_relay) {
         (None, _) => "none".to_owned(),
-        (Some("relay"), Some(false)) => "relay, none lives".to_owned(),
-        (Some(mode), _) => mode.to_owned(),
+        (Some(PublisherMode::Relay), Some(false)) => "relay, none lives".to_owned(),
+        (Some(mode), _) => mode.as_str().to_owned(),
     }
 }
 
 /// `2 dead, 1 blocked`.
-fn states(of: &Value) -> String {
-    let counts = list(of, "failed_messages");
-    let counts = counts.map(|one| format!("{} {}", count(&one["failed_messages"]), text(&one["state"])));
+fn states(counts: &[StateCount]) -> String {
+    let counts = counts.iter().map(|one| format!("{} {}", count(Some(one.failed_messages)), one.state));
     counts.collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the records of all partitions that are not settled, `?` if none is known, and `12 and ?` if some are.
-fn behind(consumer: &Value) -> String {
-    let all: Vec<Option<u64>> =
-        list(consumer, "positions").map(|position| position["behind"].as_u64()).collect();
+fn behind(consumer: &ConsumerStatus) -> String {
+    let all: Vec<Option<u64>> = consumer.positions.iter().map(|position| position.behind).collect();
     let known = all.iter().flatten().sum::<u64>();
     match (all.iter().any(Option::is_some), all.contains(&None)) {
         (false, false) => String::new(),

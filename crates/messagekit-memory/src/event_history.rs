@@ -74,7 +74,7 @@ impl Tables {
             headers: event.message.headers.clone(),
             links: self.links.get(id).cloned().unwrap_or_default(),
             position: None,
-            publication: Publication::Published,
+            publication: Publication::published(),
         });
         let failed_messages: Vec<_> = self
             .failed_messages

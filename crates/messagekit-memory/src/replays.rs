@@ -6,8 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
-    EventCursor, EventFilter, EventHead, Operator, ReplayCount, ReplayIds, ReplayJob, ReplayLease,
-    ReplayOrder, ReplayState, Replays, StoredEvent, no_replay, other_count, out_of_range, replay_ended,
+    ConsumerEvents, EventCursor, EventFilter, EventHead, Operator, ReplayCount, ReplayIds, ReplayJob,
+    ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent, no_replay, other_count, out_of_range,
+    replay_ended,
 };
 use messagekit::{Error, Message, MessageId, headers};
 
@@ -64,9 +65,10 @@ impl Tables {
             let has_marker = |event: &&&StoredEvent| {
                 self.markers.contains_key(&(consumer.clone(), event.event_id.clone()))
             };
-            (consumer.clone(), events.iter().filter(has_marker).count() as u64)
+            let events = events.iter().filter(has_marker).count() as u64;
+            ConsumerEvents { consumer: consumer.clone(), events }
         });
-        let skipped_by = skipped_by.filter(|(_, skipped)| *skipped > 0).collect();
+        let skipped_by = skipped_by.filter(|skipped| skipped.events > 0).collect();
         let too_old = |consumer: &String, window: Duration| {
             let complete_since = self.complete_since.get(consumer);
             let is_outside = |event: &&&StoredEvent| {
@@ -75,9 +77,11 @@ impl Tables {
             };
             events.iter().filter(is_outside).count() as u64
         };
-        let too_old_for =
-            self.windows.iter().map(|(consumer, window)| (consumer.clone(), too_old(consumer, *window)));
-        let too_old_for = too_old_for.filter(|(_, events)| *events > 0).collect();
+        let too_old_for = self.windows.iter().map(|(consumer, window)| ConsumerEvents {
+            consumer: consumer.clone(),
+            events: too_old(consumer, *window),
+        });
+        let too_old_for = too_old_for.filter(|old| old.events > 0).collect();
         Ok(ReplayCount { events: events.len() as u64, skipped_by, too_old_for })
     }
 

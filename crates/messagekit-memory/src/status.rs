@@ -10,7 +10,7 @@ use messagekit::adapter::{BoxFuture, Priming};
 use messagekit::log::Bounds;
 use messagekit::operations::{
     COUNT_LIMIT, ConsumerPosition, ConsumerStatus, DatabaseStatus, FailedMessageHead, FailedMessageState,
-    OutboxStatus, PublisherMode, PublisherState, ReplayState, beyond_ids_of,
+    OutboxStatus, PublisherMode, PublisherState, ReplayState, StateCount, beyond_ids_of,
 };
 
 use super::stored_message::StoredMessage;
@@ -56,7 +56,7 @@ impl Tables {
             self.failed_messages.values().map(StoredMessage::head).filter(own).collect();
         let states = FailedMessageState::ALL.into_iter().filter_map(|state| {
             let count = failed.iter().filter(|head| head.state == state).count();
-            (count > 0).then(|| (state, capped(count)))
+            (count > 0).then(|| StateCount { state, failed_messages: capped(count) })
         });
         let markers = self.markers.iter().filter(|((owner, _), _)| owner == consumer);
         let bound = beyond_ids_of(now);
@@ -64,11 +64,12 @@ impl Tables {
             let markers = markers.clone().filter(|((_, id), _)| upto(&id.to_string()));
             markers.max_by_key(|((_, id), _)| id.clone()).map(|(_, marker)| marker.processed_at)
         };
+        let newest_marker_at = newest(&|_| true).max(newest(&|id| id < &*bound));
         let is_due = |head: &&&FailedMessageHead| head.due.is_some_and(|due| due <= now);
         ConsumerStatus {
             consumer: consumer.to_owned(),
-            newest_marker_at: newest(&|_| true).max(newest(&|id| id < &*bound)),
-            noted_at: self.noted.get(consumer).copied(),
+            newest_marker_at,
+            last_activity_at: newest_marker_at.max(self.noted.get(consumer).copied()),
             dedup_window: self.windows.get(consumer).copied().filter(|window| *window < Duration::MAX),
             positions: self.positions_of(consumer, bounds),
             blocked_keys: capped(self.queues.keys().filter(|key| key.consumer == consumer).count()),

@@ -2,8 +2,8 @@
 
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
-    EventFilter, EventHead, EventHistory, EventRecord, LinkedEvent, MAX_ENTRIES, Publication, PublisherMode,
-    PublisherState, UnpublishedEvent, chosen_by,
+    EventFilter, EventHead, EventHistory, EventRecord, LinkedEvent, MAX_ENTRIES, Publication,
+    PublicationState, PublisherMode, PublisherState, UnpublishedEvent, chosen_by,
 };
 use messagekit::{Error, MessageId};
 use sqlx::PgConnection;
@@ -62,7 +62,7 @@ impl PostgresStore {
         if let Some(event) = &mut event {
             // An event with a position stays in this database.
             let is_captured = publisher.mode != Some(PublisherMode::Relay) && event.position.is_none();
-            if is_captured && event.publication == Publication::Published {
+            if is_captured && event.publication.state == PublicationState::Published {
                 event.publication = self.captured(connection, &publisher, &event.head).await?;
             }
             replays = replay_jobs::replays(connection, schema, None, REPLAYS).await?;
@@ -139,14 +139,14 @@ impl PostgresStore {
         event: &EventHead,
     ) -> Result<Publication, Error> {
         if publisher.mode.is_none() {
-            return Ok(Publication::Unknown);
+            return Ok(Publication::unknown());
         }
         if publisher.confirmed_at.is_some_and(|upto| event.created_at > upto) {
-            return Ok(Publication::Pending { attempts: 0, since: event.created_at });
+            return Ok(Publication::pending(0, event.created_at));
         }
         let capture = Capture::by(&self.pool().connect_options(), self.schema());
         let left = left::left(connection, self.schema(), &capture.slot).await?;
         let has_left = event_record::has_left(connection, self.schema(), &event.event_id, &left).await?;
-        Ok(if has_left { Publication::Published } else { Publication::Unknown })
+        Ok(if has_left { Publication::published() } else { Publication::unknown() })
     }
 }

@@ -98,7 +98,7 @@ fn waiting(consumer: &str, retries_due: u64) -> ConsumerStatus {
     ConsumerStatus {
         consumer: consumer.to_owned(),
         newest_marker_at: None,
-        noted_at: None,
+        last_activity_at: None,
         dedup_window: None,
         positions: vec![
             position("shop.orders", 0, Some(3)),

@@ -1,16 +1,24 @@
 //! The audit: what operators did.
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::Error;
 use crate::store::BoxFuture;
 
+/// What an operator can do, as [`AuditRecord::action`] spells it.
+pub const AUDIT_ACTIONS: [&str; 7] =
+    ["retry", "discard", "undo", "replay", "cancel-replay", "retry-rejected", "discard-rejected"];
+
 /// One action of an operator, written in the transaction of the action, also when it changed nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditRecord {
     /// Its number; later actions have greater ones.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub id: i64,
     /// When it was written, by the database's clock.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
     /// The operator.
     pub operator: String,

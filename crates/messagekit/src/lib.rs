@@ -64,6 +64,7 @@ pub mod adapter;
 mod adapter_error;
 mod audit;
 pub mod bus;
+mod byte_text;
 pub mod cleanup;
 mod consumer;
 #[doc(hidden)]

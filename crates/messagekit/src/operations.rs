@@ -5,7 +5,8 @@
 //! [`DatabaseStatus`] all at a glance. [`OutboxHealth`] says how far publishing is behind. [`Doctor`] finds faults of the setup.
 //! With [`Cleanup`], [`Operations`] is all of them.
 
-pub use crate::audit::{Audit, AuditFilter, AuditRecord};
+pub use crate::audit::{AUDIT_ACTIONS, Audit, AuditFilter, AuditRecord};
+pub use crate::byte_text::ByteText;
 pub use crate::diagnosis::{
     CLOCK_DIFFERS, Check, DedupReach, Diagnosis, Doctor, EVENT_TYPE_MISSPELT, EVENTS_REJECTED, Finding,
     MISSPELT_FOUND, RELAY_ABSENT, Repair, SCHEMA_PENDING, SERVICE_UNREACHABLE, Severity, TABLE_SOURCE_FAULTY,
@@ -13,7 +14,7 @@ pub use crate::diagnosis::{
 };
 pub use crate::event_history::{
     ConsumerOutcome, EventDetail, EventFailure, EventHistory, EventRecord, LinkedEvent, MAX_ENTRIES,
-    Publication, PublisherMode, PublisherState, UnpublishedEvent, chosen_by,
+    Publication, PublicationState, PublisherMode, PublisherState, UnpublishedEvent, chosen_by,
 };
 pub use crate::failed_messages::{
     Action, ActionOrder, ActionPlan, ActionResult, ActionTarget, ChosenMessages, FailedMessage,
@@ -30,11 +31,12 @@ pub use crate::outbox_health::{
     LagPart, OutboxHealth, OutboxLag, SourceState, UnreadPart, rejected_problem, source_problems,
 };
 pub use crate::replay::{
-    EventCursor, EventFilter, EventHead, ReplayCount, ReplayIds, ReplayJob, ReplayLease, ReplayOrder,
-    ReplayState, Replays, Republication, StoredEvent, no_replay, other_count, out_of_range, replay_ended,
+    ConsumerEvents, EventCursor, EventFilter, EventHead, ReplayCount, ReplayIds, ReplayJob, ReplayLease,
+    ReplayOrder, ReplayState, Replays, Republication, StoredEvent, no_replay, other_count, out_of_range,
+    replay_ended,
 };
 pub use crate::status::{
-    COUNT_LIMIT, ConsumerPosition, ConsumerStatus, DatabaseStatus, OutboxStatus, UNHANDLED_LIMIT,
+    COUNT_LIMIT, ConsumerPosition, ConsumerStatus, DatabaseStatus, OutboxStatus, StateCount, UNHANDLED_LIMIT,
     UNHANDLED_SHOWN, UnhandledMessages, beyond_ids_of,
 };
 

@@ -1,28 +1,42 @@
 //! Replays: publishes kept events again.
 
+use messagekit::operations::ByteText;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::byte_text::{self};
 use crate::failed_messages::Operator;
 use crate::store::BoxFuture;
 use crate::{Error, ErrorKind, Message, MessageId};
 
 /// Selects events of the outbox; an empty filter selects all kept events. Times are those of the database's clock when
 /// the row was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventFilter {
     /// Only events of this type.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     pub event_type: Option<String>,
     /// Only events of this topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     pub topic: Option<String>,
     /// Only events with exactly this key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
     pub key: Option<String>,
     /// Only events written at or after this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub from: Option<Timestamp>,
     /// Only events written at or before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub to: Option<Timestamp>,
 }
 
@@ -40,19 +54,25 @@ pub struct StoredEvent {
 }
 
 /// Holds what a list shows of an event: everything except the payload and the other headers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventHead {
     /// Its id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub event_id: MessageId,
     /// Its type.
     pub event_type: Option<String>,
     /// The topic it is published to.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub topic: Arc<str>,
     /// Its key.
+    #[serde(serialize_with = "byte_text::serialize")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<ByteText>))]
     pub key: Option<Bytes>,
     /// Number of its republications.
     pub copies: u32,
     /// When its row was written, by the database's clock.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
     /// The length of its payload in bytes.
     pub payload_bytes: u64,
@@ -75,16 +95,27 @@ pub struct EventCursor {
 }
 
 /// Reports what a replay would publish.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReplayCount {
     /// Number of selected events.
     pub events: u64,
     /// For each consumer with markers in this database: the number of events it has finished. It would skip them under
     /// the same ids.
-    pub skipped_by: Vec<(String, u64)>,
+    pub skipped_by: Vec<ConsumerEvents>,
     /// For each consumer with a recorded dedup window in this database: the number of events older than the window, or
     /// older than its complete markers. It would set them aside under the same ids.
-    pub too_old_for: Vec<(String, u64)>,
+    pub too_old_for: Vec<ConsumerEvents>,
+}
+
+/// The number of events that one consumer would not apply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ConsumerEvents {
+    /// The consumer.
+    pub consumer: String,
+    /// Number of events.
+    pub events: u64,
 }
 
 /// Selects the ids of republished events.
@@ -110,21 +141,25 @@ impl ReplayIds {
 }
 
 /// Describes a replay that an operator requests.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReplayOrder {
     /// The events to publish.
     pub filter: EventFilter,
     /// The ids to publish under.
     pub ids: ReplayIds,
-    /// Maximum number of events per second; `None` for no limit.
+    /// Maximum number of events per second; absent without a limit.
     pub per_second: Option<u32>,
     /// Number of events that the operator confirmed; any other number refuses the order. `None` confirms any number. It
     /// is not stored: replays that are read back have `None`.
+    #[serde(skip)]
     pub count: Option<u64>,
 }
 
 /// States of a replay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ReplayState {
     /// Its events are being published, or will be when a worker runs.
     Running,
@@ -152,11 +187,14 @@ impl ReplayState {
 }
 
 /// Holds a replay as stored in its row.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReplayJob {
     /// Its number.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub id: i64,
     /// The order.
+    #[serde(flatten)]
     pub order: ReplayOrder,
     /// The state.
     pub state: ReplayState,
@@ -167,8 +205,10 @@ pub struct ReplayJob {
     /// Who ordered it.
     pub ordered_by: String,
     /// When it was ordered.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub ordered_at: Timestamp,
     /// When its state or progress last changed.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub changed_at: Timestamp,
     /// Why it failed.
     pub error: Option<String>,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 
 use crate::Error;
 use crate::event_history::PublisherState;
@@ -30,27 +31,33 @@ pub struct OutboxStatus {
     pub running_replays: u64,
 }
 
-/// What a database knows of one consumer. Each count is at most [`COUNT_LIMIT`].
-#[derive(Clone, Debug, PartialEq)]
+/// What a database knows of one consumer. Each count is at most 10,000, which means at least as many.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConsumerStatus {
     /// Its name; `queue:` or `topic:` and a name for dead letters that a broker kept, `route:` and a name for rows of a table source.
     pub consumer: String,
-    /// When the marker with the greatest id was written, and not one whose id is far beyond those of [now](beyond_ids_of). Ids of messagekit
+    /// When the marker with the greatest id was written, and not one whose id is far beyond the ids of now. Ids of messagekit
     /// ascend with their time; among foreign ids, it is the time of any marker.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub newest_marker_at: Option<Timestamp>,
-    /// When one of its processes last recorded its dedup window: at its start, and then every ten seconds.
-    pub noted_at: Option<Timestamp>,
-    /// The longest dedup window that its processes have recorded; `None` when one of them takes messages of any age, or none has recorded one.
+    /// When the database last saw a marker of it, or a process of it that recorded its dedup window: at its start, and then every ten seconds.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
+    pub last_activity_at: Option<Timestamp>,
+    /// The longest dedup window that its processes have recorded, in seconds over HTTP; absent when one of them takes messages of any age, or none has recorded one.
+    #[serde(rename = "dedup_window_seconds", serialize_with = "whole_seconds")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     pub dedup_window: Option<Duration>,
     /// Its positions, by topic and partition, at most 1,000.
     pub positions: Vec<ConsumerPosition>,
     /// Its failed messages by state; a state without any is missing.
-    pub failed_messages: Vec<(FailedMessageState, u64)>,
+    pub failed_messages: Vec<StateCount>,
     /// Number of keys that a failed message blocks.
     pub blocked_keys: u64,
     /// Number of failed messages whose retry is due and has not run.
     pub retries_due: u64,
     /// When its oldest open failed message was set aside.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub oldest_failed_at: Option<Timestamp>,
     /// What it has passed over, of types whose last message is not older than 30 days: those similar to a handled one first, then most
     /// messages first, at most 20 types.
@@ -74,9 +81,11 @@ pub const UNHANDLED_SHOWN: Duration = Duration::from_secs(30 * 24 * 3_600);
 pub const UNHANDLED_LIMIT: u32 = 20;
 
 /// Messages of one type that a consumer has passed over, because it had no handler for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UnhandledMessages {
     /// The topic.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub topic: Arc<str>,
     /// The type; empty if the messages have none.
     pub event_type: String,
@@ -86,28 +95,43 @@ pub struct UnhandledMessages {
     /// that is killed has not counted those of its last ten seconds.
     pub messages: u64,
     /// When they were noted first, by the clock of the database.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub first_at: Timestamp,
     /// When they were noted last.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub last_at: Timestamp,
 }
 
-impl ConsumerStatus {
-    /// Returns when the database last saw a sign of the consumer: a marker, or a process that recorded its window.
-    pub fn last_activity_at(&self) -> Option<Timestamp> {
-        self.newest_marker_at.max(self.noted_at)
-    }
+/// A number of failed messages in one state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StateCount {
+    /// The state.
+    pub state: FailedMessageState,
+    /// Number of failed messages.
+    pub failed_messages: u64,
+}
+
+/// Serialises a time in whole seconds.
+pub(crate) fn whole_seconds<S: Serializer>(
+    time: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs()).serialize(serializer)
 }
 
 /// The position of a consumer in one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConsumerPosition {
     /// The topic.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub topic: Arc<str>,
     /// The partition.
     pub partition: i32,
     /// The offset that it reads next; with key lanes, the lowest of them.
     pub next: i64,
-    /// Number of records that it has not settled, without those that retention has deleted; `None` for a broker's topic, whose end is not
+    /// Number of records that it has not settled, without those that retention has deleted; absent for a broker's topic, whose end is not
     /// known here. A consumer that acknowledges records one by one has in it those behind the first one that is open.
     pub behind: Option<u64>,
 }

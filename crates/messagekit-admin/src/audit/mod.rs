@@ -1,7 +1,6 @@
 //! What operators did, over HTTP.
 
 mod list;
-mod view;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -9,7 +8,6 @@ use utoipa_axum::routes;
 use crate::app::App;
 
 pub(crate) use list::document;
-pub(crate) use view::ActionView;
 
 pub(crate) fn for_viewers() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list::list))

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::find_query::{FindQuery, Wanted};
-use super::related::RelatedView;
+use crate::InDatabase;
 use crate::app::App;
 use crate::database::{Database, Unreachable, Which, ask_all};
 use crate::parameters::Query;
@@ -19,12 +19,13 @@ const CORRELATED: u32 = 1_000;
 
 /// Events of all databases, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct FoundEvents {
-    events: Vec<RelatedView>,
+pub struct FoundEvents {
+    /// The events.
+    pub events: Vec<InDatabase<LinkedEvent>>,
     /// Whether there are more events than the limit: search from the time of the last one on.
-    is_cut: bool,
+    pub is_cut: bool,
     /// Databases that did not answer; their events are missing here.
-    unreachable: Vec<Unreachable>,
+    pub unreachable: Vec<Unreachable>,
 }
 
 /// Find events by correlation, or by key, type and time, oldest first
@@ -43,11 +44,11 @@ pub(crate) async fn list(
 /// Finds events in all databases at once.
 pub(crate) async fn find(databases: &[Database], wanted: &Wanted) -> Result<FoundEvents, Problem> {
     let answers = ask_all(databases, |database| in_one(database, wanted)).await?;
-    let mut events: Vec<RelatedView> = Vec::new();
+    let mut events: Vec<InDatabase<LinkedEvent>> = Vec::new();
     let mut is_cut = false;
     for (database, (found, cut)) in answers.answered {
         is_cut |= cut;
-        events.extend(found.into_iter().map(|event| RelatedView::of(&database.name, event)));
+        events.extend(InDatabase::all(&database.name, found));
     }
     events.sort_by(|a, b| (a.created_at, &a.event_id).cmp(&(b.created_at, &b.event_id)));
     is_cut |= events.len() > wanted.limit as usize;

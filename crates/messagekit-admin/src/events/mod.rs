@@ -3,7 +3,6 @@
 mod find;
 mod find_query;
 mod record;
-mod related;
 mod show;
 mod tree;
 
@@ -12,10 +11,12 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
+pub use find::FoundEvents;
 pub(crate) use find::find;
 pub(crate) use find_query::Wanted;
-pub(crate) use record::PublisherView;
+pub use record::{ShownEvent, ShownOutcome, ShownRecord};
 pub(crate) use show::document;
+pub use show::{Cause, Effect, EventDocument};
 
 pub(crate) fn for_viewers() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(find::list)).routes(routes!(show::show))

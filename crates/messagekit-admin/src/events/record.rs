@@ -1,218 +1,107 @@
-//! The JSON form of what one database knows of an event.
+//! What one database knows of an event, as a caller may see it.
 
-use jiff::Timestamp;
 use messagekit::headers::{self, TraceContext};
 use messagekit::operations::{
-    AuditRecord, EventDetail, EventRecord, MarkerOutcome, Publication, PublisherMode, PublisherState,
+    AuditRecord, ConsumerOutcome, EventDetail, EventFailure, EventHead, EventRecord, FailedMessageHead,
+    LinkedEvent, Publication, PublisherState, ReplayJob,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::related::RelatedView;
-use crate::audit::ActionView;
-use crate::byte_text::ByteText;
-use crate::failed_messages::{FailedMessageView, HeaderView};
-use crate::replay::JobView;
+use crate::InDatabase;
+use crate::failed_messages::ShownHeader;
 
 /// What one database knows of an event. Each list has at most 100 entries, the newest ones.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RecordView {
-    database: String,
+pub struct ShownRecord {
+    /// The name of the database.
+    pub database: String,
     /// The event in the outbox; null if this database did not write it, or does not keep it any more.
-    event: Option<DetailView>,
-    publisher: PublisherView,
+    pub event: Option<ShownEvent>,
+    /// How far the publisher is.
+    pub publisher: PublisherState,
     /// The processed markers, by consumer.
-    outcomes: Vec<OutcomeView>,
-    failed_messages: Vec<FailedMessageView>,
+    pub outcomes: Vec<ShownOutcome>,
+    /// Its failed messages.
+    pub failed_messages: Vec<InDatabase<FailedMessageHead>>,
     /// Failures elsewhere, as broker dead letters tell.
-    failures: Vec<FailureView>,
+    pub failures: Vec<EventFailure>,
     /// Republications under new ids.
-    republications: Vec<RelatedView>,
+    pub republications: Vec<InDatabase<LinkedEvent>>,
     /// Replays whose choice contains it, of the newest 200.
-    replays: Vec<JobView>,
+    pub replays: Vec<InDatabase<ReplayJob>>,
     /// Actions of operators on its failed messages, on its replays, and on the event while it was rejected.
-    actions: Vec<ActionView>,
+    pub actions: Vec<InDatabase<AuditRecord>>,
 }
 
 /// An event of the outbox, without its payload.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DetailView {
-    event_id: String,
-    event_type: Option<String>,
-    topic: String,
-    key: Option<ByteText>,
-    /// Where it stands in a topic of this database; null for a broker's topic.
-    partition: Option<i32>,
-    offset: Option<i64>,
-    /// The number of its republications under the same id.
-    copies: u32,
-    /// When its row was written, by the database's clock.
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
-    payload_bytes: u64,
-    headers: Vec<HeaderView>,
+pub struct ShownEvent {
+    /// The event as lists show it.
+    #[serde(flatten)]
+    pub head: EventHead,
+    /// Its partition in a topic of this database; null for a broker's topic.
+    pub partition: Option<i32>,
+    /// Its offset in the partition.
+    pub offset: Option<i64>,
+    /// Its headers.
+    pub headers: Vec<ShownHeader>,
     /// The trace that it belongs to; absent for a viewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    trace_id: Option<String>,
-    correlation_id: Option<String>,
-    causation_id: Option<String>,
-    replay_of: Option<String>,
-    publication: PublicationView,
-}
-
-/// How far the publishing of an event is.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PublicationView {
-    state: PublicationWord,
-    /// Pending: since when it can be published. Delayed: from when. Rejected: when it was set aside.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    at: Option<Timestamp>,
-    /// How often a broker has refused it.
-    attempts: u32,
-    /// Its number among the rejected events.
-    rejected: Option<i64>,
-    /// The broker's error; null for an event that waits behind a rejected one.
-    error: Option<String>,
-}
-
-/// How far the publishing of an event is, in one word.
-#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum PublicationWord {
-    /// It has left the outbox, or stands in its local topic. With change data capture, checkpoints prove that the slot has passed
-    /// it, some minutes later.
-    Published,
-    Pending,
-    Delayed,
-    Rejected,
-    /// Neither a relay nor a slot publishes this outbox, or nothing proves yet on which side of the event the slot is.
-    Unknown,
-}
-
-/// How far the publisher of a database is.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct PublisherView {
-    /// Null if nothing publishes.
-    mode: Option<PublisherMode>,
-    /// Whether a relay lives; null without one in use.
-    has_relay: Option<bool>,
-    /// Up to which time the slot has confirmed the log.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    confirmed_at: Option<Timestamp>,
+    pub trace_id: Option<String>,
+    /// The events that led to it.
+    #[serde(flatten)]
+    pub links: messagekit::adapter::EventLinks,
+    /// How far its publishing is.
+    pub publication: Publication,
 }
 
 /// The processed marker of a consumer.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct OutcomeView {
-    consumer: String,
-    outcome: MarkerOutcome,
-    #[schema(value_type = String, format = DateTime)]
-    processed_at: Timestamp,
+pub struct ShownOutcome {
+    /// The marker.
+    #[serde(flatten)]
+    pub marker: ConsumerOutcome,
     /// The number of failed runs since it was set aside or last retried; null without a failed message.
-    attempts: Option<u32>,
-    /// How many runs began and have no answer yet.
-    in_flight_attempts: u32,
+    pub attempts: Option<u32>,
 }
 
-/// A failure elsewhere.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct FailureView {
-    consumer: String,
-    reason: String,
-    #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
-}
-
-impl RecordView {
+impl ShownRecord {
     /// `reads` shows the values of headers.
     pub(super) fn of(database: &str, record: EventRecord, reads: bool) -> Self {
-        let outcomes = record.outcomes.iter().map(|outcome| {
-            let own = record.failed_messages.iter().find(|head| head.consumer == outcome.consumer);
-            OutcomeView {
-                consumer: outcome.consumer.clone(),
-                outcome: outcome.outcome,
-                processed_at: outcome.processed_at,
-                attempts: own.map(|head| head.attempts),
-                in_flight_attempts: outcome.in_flight_attempts,
-            }
-        });
-        let failures = record.failures.into_iter().map(|failure| FailureView {
-            consumer: failure.consumer,
-            reason: failure.reason,
-            at: failure.at,
-        });
-        let action = |action: AuditRecord| ActionView::of(database, action);
+        let heads = &record.failed_messages;
+        let outcome = |marker: ConsumerOutcome| {
+            let own = heads.iter().find(|head| head.consumer == marker.consumer);
+            ShownOutcome { attempts: own.map(|head| head.attempts), marker }
+        };
         Self {
             database: database.to_owned(),
-            outcomes: outcomes.collect(),
-            event: record.event.map(|event| DetailView::of(event, reads)),
-            publisher: record.publisher.into(),
-            failed_messages: record
-                .failed_messages
-                .into_iter()
-                .map(|head| FailedMessageView::of(database, head))
-                .collect(),
-            failures: failures.collect(),
-            republications: record
-                .republications
-                .into_iter()
-                .map(|event| RelatedView::of(database, event))
-                .collect(),
-            replays: record.replays.into_iter().map(|job| JobView::of(database, job)).collect(),
-            actions: record.actions.into_iter().map(action).collect(),
+            outcomes: record.outcomes.into_iter().map(outcome).collect(),
+            event: record.event.map(|event| ShownEvent::of(event, reads)),
+            publisher: record.publisher,
+            failed_messages: InDatabase::all(database, record.failed_messages),
+            failures: record.failures,
+            republications: InDatabase::all(database, record.republications),
+            replays: InDatabase::all(database, record.replays),
+            actions: InDatabase::all(database, record.actions),
         }
     }
 }
 
-impl DetailView {
+impl ShownEvent {
     fn of(event: EventDetail, reads: bool) -> Self {
         let EventDetail { head, headers, links, position, publication } = event;
         let trace = headers.text(headers::TRACEPARENT).and_then(|text| text.parse::<TraceContext>().ok());
-        let shown_headers = headers.iter().map(|(name, value)| HeaderView {
-            name: name.to_owned(),
-            value: reads.then(|| ByteText::of(value)),
-        });
-        let text = |id: Option<messagekit::MessageId>| id.map(|id| id.to_string());
+        let (partition, offset) = position.map(|position| (position.partition, position.offset)).unzip();
         Self {
-            event_id: head.event_id.to_string(),
-            event_type: head.event_type,
-            topic: head.topic.to_string(),
-            key: head.key.as_deref().map(ByteText::of),
-            partition: position.as_ref().map(|position| position.partition),
-            offset: position.as_ref().map(|position| position.offset),
-            copies: head.copies,
-            created_at: head.created_at,
-            payload_bytes: head.payload_bytes,
-            headers: shown_headers.collect(),
+            head,
+            partition,
+            offset,
+            headers: ShownHeader::all(&headers, reads),
             trace_id: trace.filter(|_| reads).map(|trace| trace.trace_id().to_owned()),
-            correlation_id: text(links.correlation_id),
-            causation_id: text(links.causation_id),
-            replay_of: text(links.replay_of),
-            publication: publication.into(),
+            links,
+            publication,
         }
-    }
-}
-
-impl From<Publication> for PublicationView {
-    fn from(publication: Publication) -> Self {
-        let of = |state, at| Self { state, at, attempts: 0, rejected: None, error: None };
-        match publication {
-            Publication::Published => of(PublicationWord::Published, None),
-            Publication::Pending { attempts, since } => {
-                Self { attempts, ..of(PublicationWord::Pending, Some(since)) }
-            }
-            Publication::Delayed { due } => of(PublicationWord::Delayed, Some(due)),
-            Publication::Rejected { id, attempts, error, at } => {
-                Self { attempts, rejected: Some(id), error, ..of(PublicationWord::Rejected, Some(at)) }
-            }
-            Publication::Unknown => of(PublicationWord::Unknown, None),
-        }
-    }
-}
-
-impl From<PublisherState> for PublisherView {
-    fn from(state: PublisherState) -> Self {
-        Self { mode: state.mode, has_relay: state.has_relay, confirmed_at: state.confirmed_at }
     }
 }

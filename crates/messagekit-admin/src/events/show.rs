@@ -5,50 +5,53 @@ use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use messagekit::MessageId;
-use messagekit::operations::EventRecord;
+use messagekit::operations::{EventRecord, LinkedEvent};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::record::RecordView;
-use super::related::RelatedView;
+use super::record::ShownRecord;
 use super::tree::{self, Tree};
-use crate::Role;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::database::{Database, Unreachable, Which, ask_all};
 use crate::parameters::Query;
 use crate::problem::Problem;
+use crate::{InDatabase, Role};
 
 /// An event, as far as the databases know it and the caller's role allows.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct EventDocument {
-    event_id: String,
+pub struct EventDocument {
+    /// The event's id.
+    pub event_id: String,
     /// The databases that know something of it.
-    databases: Vec<RecordView>,
+    pub databases: Vec<ShownRecord>,
     /// The event that led to it, the one that led to that, and so on.
-    causes: Vec<CauseView>,
+    pub causes: Vec<Cause>,
     /// The events that it led to.
-    effects: Vec<EffectView>,
+    pub effects: Vec<Effect>,
     /// Whether there may be more causes or effects: at most 10 steps each way and 200 events are shown.
-    is_cut: bool,
-    /// Databases that did not answer; what they know is missing here.
-    unreachable: Vec<Unreachable>,
+    pub is_cut: bool,
+    /// Databases that did not answer; their knowledge is missing here.
+    pub unreachable: Vec<Unreachable>,
 }
 
 /// A cause.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CauseView {
-    event_id: String,
+pub struct Cause {
+    /// Its id.
+    pub event_id: String,
     /// Null if no database keeps it.
-    event: Option<RelatedView>,
+    pub event: Option<InDatabase<LinkedEvent>>,
 }
 
 /// An event with those that it led to.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct EffectView {
-    event: RelatedView,
+pub struct Effect {
+    /// The event.
+    pub event: InDatabase<LinkedEvent>,
+    /// The events that it led to.
     #[schema(no_recursion)]
-    effects: Vec<EffectView>,
+    pub effects: Vec<Effect>,
 }
 
 /// Extracts the id of an event in the path.
@@ -100,12 +103,12 @@ pub(crate) async fn document(
     }
     let mut missing = answers.unreachable;
     missing.extend(unreachable);
-    let causes = causes.into_iter().map(|(id, event)| CauseView { event_id: id.to_string(), event });
+    let causes = causes.into_iter().map(|(id, event)| Cause { event_id: id.to_string(), event });
     Ok(EventDocument {
         event_id: id.to_string(),
         databases: known
             .into_iter()
-            .map(|(database, record)| RecordView::of(&database.name, record, reads))
+            .map(|(database, record)| ShownRecord::of(&database.name, record, reads))
             .collect(),
         causes: causes.collect(),
         effects: effects_of(id.as_str(), &mut effects),
@@ -115,12 +118,15 @@ pub(crate) async fn document(
 }
 
 /// Takes the effects of an event, each with its own.
-fn effects_of(id: &str, all: &mut std::collections::BTreeMap<String, Vec<RelatedView>>) -> Vec<EffectView> {
+fn effects_of(
+    id: &str,
+    all: &mut std::collections::BTreeMap<String, Vec<InDatabase<LinkedEvent>>>,
+) -> Vec<Effect> {
     let own = all.remove(id).unwrap_or_default();
     own.into_iter()
         .map(|event| {
-            let effects = effects_of(&event.event_id.clone(), all);
-            EffectView { event, effects }
+            let effects = effects_of(event.event_id.clone().as_str(), all);
+            Effect { event, effects }
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use messagekit::MessageId;
 use messagekit::operations::LinkedEvent;
 
-use super::related::RelatedView;
+use crate::InDatabase;
 use crate::database::{Database, Unreachable, ask_each};
 use crate::problem::Problem;
 
@@ -18,9 +18,9 @@ pub(super) const EVENTS: usize = 200;
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     /// The cause, its cause, and so on. The last one is unknown if no database has it.
-    pub(super) causes: Vec<(MessageId, Option<RelatedView>)>,
+    pub(super) causes: Vec<(MessageId, Option<InDatabase<LinkedEvent>>)>,
     /// The effects of each event.
-    pub(super) effects: BTreeMap<String, Vec<RelatedView>>,
+    pub(super) effects: BTreeMap<String, Vec<InDatabase<LinkedEvent>>>,
     /// Whether there may be more than is shown.
     pub(super) is_cut: bool,
     /// Databases that fell silent on the way.
@@ -50,11 +50,11 @@ pub(super) async fn walk(
         }
         let was = std::mem::take(&mut frontier);
         let mut cause = None;
-        for (database, event) in found {
+        for event in found {
             let id = event.event_id.clone();
             if next_cause.as_ref() == Some(&id) {
                 seen.insert(id.clone());
-                cause = Some((event.links.causation_id.clone(), RelatedView::of(&database, event)));
+                cause = Some((event.links.causation_id.clone(), event));
             } else if event.links.causation_id.as_ref().is_some_and(|cause| was.contains(cause))
                 && seen.insert(id.clone())
             {
@@ -63,7 +63,7 @@ pub(super) async fn walk(
                     continue;
                 }
                 let of = event.links.causation_id.as_ref().map(ToString::to_string).unwrap_or_default();
-                tree.effects.entry(of).or_default().push(RelatedView::of(&database, event));
+                tree.effects.entry(of).or_default().push(event);
                 frontier.push(id);
             }
         }
@@ -84,7 +84,7 @@ async fn step(
     ids: &[MessageId],
     causes: &[MessageId],
     tree: &mut Tree,
-) -> Result<Vec<(String, LinkedEvent)>, Problem> {
+) -> Result<Vec<InDatabase<LinkedEvent>>, Problem> {
     let most = u32::try_from(EVENTS).unwrap_or(u32::MAX).saturating_add(2);
     let answers = ask_each(databases.iter().copied(), |database| async move {
         database.store.linked_events(ids, causes, most).await
@@ -95,7 +95,7 @@ async fn step(
     let mut found = Vec::new();
     for (database, events) in answers.answered {
         tree.is_cut |= events.len() >= most as usize;
-        found.extend(events.into_iter().map(|event| (database.name.to_string(), event)));
+        found.extend(InDatabase::all(&database.name, events));
     }
     Ok(found)
 }

@@ -7,7 +7,6 @@ use messagekit::operations::{Action, FailedMessageState, RetryRunner};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::runner_view::RetryRunnerView;
 use crate::app::App;
 use crate::body::{NoBody, Number};
 use crate::caller::Caller;
@@ -17,7 +16,7 @@ use crate::problem::Problem;
 
 /// An action that was recorded.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ActionResultView {
+pub(crate) struct ActionAnswer {
     database: String,
     id: i64,
     act: Action,
@@ -26,10 +25,10 @@ pub(crate) struct ActionResultView {
     /// For a retry: which consumer must run, and whether one does. Absent if the database did not tell in time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    runner: Option<RetryRunnerView>,
+    runner: Option<RetryRunner>,
 }
 
-type Answer = Result<(StatusCode, Json<ActionResultView>), Problem>;
+type Answer = Result<(StatusCode, Json<ActionAnswer>), Problem>;
 
 async fn act(app: App, caller: Caller, id: i64, which: Which, action: Action) -> Answer {
     let database = app.databases.one(which.database.as_deref())?;
@@ -38,15 +37,15 @@ async fn act(app: App, caller: Caller, id: i64, which: Which, action: Action) ->
         Action::Retry => runner_of(database, id).await,
         Action::Discard | Action::Undo => None,
     };
-    let view = ActionResultView { database: database.name.to_string(), id, act: action, state, runner };
+    let view = ActionAnswer { database: database.name.to_string(), id, act: action, state, runner };
     Ok((StatusCode::ACCEPTED, Json(view)))
 }
 
 /// Returns who runs a failed message. The action is recorded already, so an outage leaves this out.
-async fn runner_of(database: &Database, id: i64) -> Option<RetryRunnerView> {
+async fn runner_of(database: &Database, id: i64) -> Option<RetryRunner> {
     let store = &*database.store;
     let runner = async { RetryRunner::of(store, &store.show(id).await?.consumer).await };
-    database.within(runner).await.ok().map(RetryRunnerView::from)
+    database.within(runner).await.ok()
 }
 
 /// Retry a failed message
@@ -59,7 +58,7 @@ async fn runner_of(database: &Database, id: i64) -> Option<RetryRunnerView> {
     post, path = "/api/v1/dlq/{id}/retry", tag = "failed messages", operation_id = "retry_failed_message",
     params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
     responses(
-        (status = 202, body = ActionResultView),
+        (status = 202, body = ActionAnswer),
         (status = 404, description = "No such failed message", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is blocked or closed, or due or running already", body = Problem, content_type = "application/problem+json")
     )
@@ -79,7 +78,7 @@ pub(crate) async fn retry(
     post, path = "/api/v1/dlq/{id}/discard", tag = "failed messages", operation_id = "discard_failed_message",
     params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
     responses(
-        (status = 202, body = ActionResultView),
+        (status = 202, body = ActionAnswer),
         (status = 404, description = "No such failed message", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is closed", body = Problem, content_type = "application/problem+json")
     )
@@ -103,7 +102,7 @@ pub(crate) async fn discard(
     post, path = "/api/v1/dlq/{id}/undo", tag = "failed messages", operation_id = "undo_failed_message",
     params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
     responses(
-        (status = 202, body = ActionResultView),
+        (status = 202, body = ActionAnswer),
         (status = 404, description = "No such failed message", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is not discarded", body = Problem, content_type = "application/problem+json")
     )

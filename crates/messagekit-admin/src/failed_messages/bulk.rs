@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::filter::Filter;
-use super::runner_view::RetryRunnerView;
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::Caller;
@@ -163,7 +162,7 @@ pub(crate) struct BulkAnswer {
     /// For a retry: which consumers must run, and whether one of each does. Absent if the database did not tell in time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    runners: Option<Vec<RetryRunnerView>>,
+    runners: Option<Vec<RetryRunner>>,
 }
 
 /// Act on every failed message of a selection
@@ -227,7 +226,7 @@ pub(crate) async fn act(
 }
 
 /// Returns who runs the failed messages of consumers, each once. The action is recorded already, so an outage leaves this out.
-async fn runners_of(database: &Database, consumers: BTreeSet<String>) -> Option<Vec<RetryRunnerView>> {
+async fn runners_of(database: &Database, consumers: BTreeSet<String>) -> Option<Vec<RetryRunner>> {
     let runners = async {
         let mut runners = BTreeMap::new();
         for consumer in &consumers {
@@ -237,7 +236,7 @@ async fn runners_of(database: &Database, consumers: BTreeSet<String>) -> Option<
         Ok(runners)
     };
     let runners = database.within(runners).await.ok()?;
-    Some(runners.into_values().map(RetryRunnerView::from).collect())
+    Some(runners.into_values().collect())
 }
 
 #[derive(Debug, Default)]

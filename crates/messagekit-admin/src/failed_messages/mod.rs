@@ -4,21 +4,15 @@ mod actions;
 mod bulk;
 mod filter;
 mod list;
-mod run_view;
-mod runner_view;
 mod show;
 mod state_choice;
-mod view;
 
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
 
-pub(crate) use list::{FailedMessagePage, Groups, Totals};
-pub(crate) use runner_view::RetryRunnerView;
-pub(crate) use show::{FailedMessageDetail, HeaderView};
-pub(crate) use view::FailedMessageView;
+pub use show::{FailedMessageDocument, PayloadPreview, ShownHeader};
 
 pub(crate) fn for_viewers() -> OpenApiRouter<App> {
     OpenApiRouter::new()

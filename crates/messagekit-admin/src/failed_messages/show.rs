@@ -4,73 +4,81 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use messagekit::operations::FailedMessage;
+use messagekit::Headers;
+use messagekit::operations::{ByteText, FailedMessage, FailedMessageHead, FailedRun};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::FailedMessageView;
-use super::run_view::FailedRunView;
-use crate::Role;
 use crate::app::App;
 use crate::body::Number;
-use crate::byte_text::{ByteText, beginning};
+use crate::byte_text::beginning;
 use crate::caller::Caller;
 use crate::database::Which;
 use crate::parameters::Query;
 use crate::problem::Problem;
+use crate::{InDatabase, Role};
 
 /// The most bytes of a payload in a response; the whole payload is a download.
 const PREVIEW: usize = 64 * 1024;
 
 /// A failed message with its message, as far as the caller's role allows.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct FailedMessageDetail {
-    failed_message: FailedMessageView,
+pub struct FailedMessageDocument {
+    /// Its description.
+    pub failed_message: InDatabase<FailedMessageHead>,
     /// Its last failed runs, oldest first, at most 20.
-    failed_runs: Vec<FailedRunView>,
+    pub failed_runs: Vec<FailedRun>,
     /// The headers of the message.
-    headers: Vec<HeaderView>,
+    pub headers: Vec<ShownHeader>,
     /// The beginning of the payload; absent for a viewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    payload: Option<Payload>,
+    pub payload: Option<PayloadPreview>,
 }
 
 /// A header of a message.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct HeaderView {
-    pub(crate) name: String,
+pub struct ShownHeader {
+    /// Its name.
+    pub name: String,
     /// Its value; absent for a viewer.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    pub(crate) value: Option<ByteText>,
+    pub value: Option<ByteText>,
 }
 
 /// The beginning of a payload.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Payload {
-    preview: ByteText,
+pub struct PayloadPreview {
+    /// The first bytes.
+    pub preview: ByteText,
     /// Whether there is more than the first 64 KiB: `…/payload` has all of it.
-    truncated: bool,
+    pub truncated: bool,
 }
 
-impl FailedMessageDetail {
+impl ShownHeader {
+    /// Returns the headers of a message. `reads` shows their values.
+    pub(crate) fn all(headers: &Headers, reads: bool) -> Vec<Self> {
+        let shown = headers
+            .iter()
+            .map(|(name, value)| Self { name: name.to_owned(), value: reads.then(|| ByteText::of(value)) });
+        shown.collect()
+    }
+}
+
+impl FailedMessageDocument {
     /// Returns everything, for a caller that reads the database itself.
-    pub(crate) fn whole(database: &str, failed_message: FailedMessage) -> Self {
+    pub fn whole(database: &str, failed_message: FailedMessage) -> Self {
         Self::of(database, failed_message, true, usize::MAX)
     }
 
     fn of(database: &str, failed_message: FailedMessage, reads: bool, most: usize) -> Self {
         let message = failed_message.received.message;
-        let headers = message.headers.iter().map(|(name, value)| HeaderView {
-            name: name.to_owned(),
-            value: reads.then(|| ByteText::of(value)),
-        });
         Self {
-            failed_message: FailedMessageView::of(database, failed_message.head),
-            failed_runs: failed_message.failed_runs.into_iter().map(FailedRunView::from).collect(),
-            headers: headers.collect(),
-            payload: reads.then(|| Payload {
+            failed_message: InDatabase::new(database, failed_message.head),
+            failed_runs: failed_message.failed_runs,
+            headers: ShownHeader::all(&message.headers, reads),
+            payload: reads.then(|| PayloadPreview {
                 preview: beginning(&message.payload, most),
                 truncated: message.payload.len() > most,
             }),
@@ -82,18 +90,18 @@ impl FailedMessageDetail {
 #[utoipa::path(
     get, path = "/api/v1/dlq/{id}", tag = "failed messages", operation_id = "show_failed_message",
     params(("id" = i64, Path, description = "The failed message's number", minimum = 1), Which),
-    responses((status = 200, body = FailedMessageDetail), (status = 404, description = "No such failed message", body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = FailedMessageDocument), (status = 404, description = "No such failed message", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn show(
     State(app): State<App>,
     caller: Caller,
     Number(id): Number,
     Query(which): Query<Which>,
-) -> Result<Json<FailedMessageDetail>, Problem> {
+) -> Result<Json<FailedMessageDocument>, Problem> {
     let database = app.databases.one(which.database.as_deref())?;
     let failed_message = database.ask(database.store.show(id)).await?;
     let reads = caller.role >= Role::Reader;
-    Ok(Json(FailedMessageDetail::of(&database.name, failed_message, reads, PREVIEW)))
+    Ok(Json(FailedMessageDocument::of(&database.name, failed_message, reads, PREVIEW)))
 }
 
 /// Download the payload of a failed message as it was received

@@ -7,10 +7,11 @@ use utoipa::ToSchema;
 
 /// A gate that is closed.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
-pub(crate) struct HeldBack {
-    gate: String,
+pub struct HeldBack {
+    /// The name of the gate.
+    pub gate: String,
     /// Seconds since it closed.
-    seconds: u64,
+    pub seconds: u64,
 }
 
 impl HeldBack {

@@ -6,11 +6,11 @@ use utoipa::ToSchema;
 
 /// How far a consumer is behind.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
-pub(crate) struct Lag {
+pub struct Lag {
     /// Messages that are not settled, those in work included.
-    pub(super) messages: u64,
+    pub messages: u64,
     /// The age of the oldest of them.
-    pub(super) seconds: f64,
+    pub seconds: f64,
 }
 
 impl Lag {

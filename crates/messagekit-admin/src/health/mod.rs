@@ -20,11 +20,12 @@ use utoipa_axum::routes;
 pub(crate) use checkpoints::keep_checkpoints;
 pub(crate) use dependencies::{Dependencies, Outboxes};
 pub use health::Health;
-pub(crate) use held_back::HeldBack;
+pub use held_back::HeldBack;
+pub use lag::Lag;
 pub use limits::HealthLimits;
 pub(crate) use measure::log_unread;
-pub(crate) use ready::ConsumerReady;
-pub(crate) use status::Status;
+pub use ready::ConsumerReady;
+pub use status::Status;
 
 pub(crate) fn routes<S>() -> OpenApiRouter<S>
 where

@@ -71,41 +71,39 @@ pub(crate) struct ConnectionReady {
 
 /// The state of a consumer.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
-pub(crate) struct ConsumerReady {
-    consumer: String,
-    status: Status,
+pub struct ConsumerReady {
+    /// Its name.
+    pub consumer: String,
+    /// Its status.
+    pub status: Status,
     /// The fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    error: Option<String>,
+    pub error: Option<String>,
     /// What an operator should look at, although it works: messages older than its dedup window that may return, or that it is too far behind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    findings: Vec<String>,
+    pub findings: Vec<String>,
     /// The number of its partitions and queues.
     #[serde(default)]
-    lanes: u64,
+    pub lanes: u64,
     /// How far it is behind in all of them; missing while its backend does not tell it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    lag: Option<Lag>,
+    pub lag: Option<Lag>,
     /// The closed gate: a pause, not a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    held_back_by: Option<HeldBack>,
+    pub held_back_by: Option<HeldBack>,
     /// The number of its partitions or queues that a message blocks, if any: an operator must look.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    blocked: Option<u64>,
+    pub blocked: Option<u64>,
     /// Their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    blocked_lanes: Vec<String>,
+    pub blocked_lanes: Vec<String>,
 }
 
 impl ConsumerReady {
-    pub(crate) fn status(&self) -> Status {
-        self.status
-    }
-
     fn of(consumer: &str, stats: &Stats, limits: &HealthLimits) -> Self {
         let Connection { lanes, blocked, blocked_lanes, trouble, ended } = stats.connection();
         let ended = ended.map(|how| format!("its run has ended: {how}"));

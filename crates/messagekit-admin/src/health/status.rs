@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 /// A health status; a whole has the worst status of its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Status {
+pub enum Status {
     /// Everything works.
     Healthy,
     /// It works, but an operator should look.

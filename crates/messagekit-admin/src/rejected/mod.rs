@@ -8,8 +8,6 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
-pub(crate) use list::RejectedPage;
-
 pub(crate) fn for_viewers() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list::list))
 }

@@ -8,7 +8,6 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::byte_text::ByteText;
 use crate::database::Which;
 use crate::page::{LIMIT, MAX_LIMIT, next_link};
 use crate::parameters::{FromParameters, Parameters, Query, usable_time};
@@ -74,54 +73,23 @@ impl FromParameters for EventQuery {
     }
 }
 
-/// An event of the outbox, without its payload.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct EventView {
-    event_id: String,
-    event_type: Option<String>,
-    topic: String,
-    key: Option<ByteText>,
-    /// The number of its republications.
-    copies: u32,
-    /// When its row was written, by the database's clock.
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
-    payload_bytes: u64,
-}
-
 /// A page of events, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct EventPage {
-    database: String,
-    events: Vec<EventView>,
+pub struct StoredEvents {
+    /// The name of the database.
+    pub database: String,
+    /// The events, without their payloads.
+    pub events: Vec<EventHead>,
     /// The link to the next page, relative to this one; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    next: Option<String>,
+    pub next: Option<String>,
 }
 
-impl EventView {
-    fn of(event: EventHead) -> Self {
-        Self {
-            event_id: event.event_id.to_string(),
-            event_type: event.event_type,
-            topic: event.topic.to_string(),
-            key: event.key.as_deref().map(ByteText::of),
-            copies: event.copies,
-            created_at: event.created_at,
-            payload_bytes: event.payload_bytes,
-        }
-    }
-}
-
-impl EventPage {
+impl StoredEvents {
     /// Returns a page whose `next` is a position.
-    pub(crate) fn of(database: &str, events: Vec<EventHead>, next: Option<&EventCursor>) -> Self {
-        Self {
-            database: database.to_owned(),
-            events: events.into_iter().map(EventView::of).collect(),
-            next: next.map(After::text),
-        }
+    pub fn of(database: &str, events: Vec<EventHead>, next: Option<&EventCursor>) -> Self {
+        Self { database: database.to_owned(), events, next: next.map(After::text) }
     }
 }
 
@@ -129,13 +97,13 @@ impl EventPage {
 #[utoipa::path(
     get, path = "/api/v1/replay/events", tag = "replay", operation_id = "list_events",
     params(Which, EventQuery),
-    responses((status = 200, body = EventPage), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = StoredEvents), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn events(
     State(app): State<App>,
     RawQuery(raw): RawQuery,
     Query((which, query)): Query<(Which, EventQuery)>,
-) -> Result<Json<EventPage>, Problem> {
+) -> Result<Json<StoredEvents>, Problem> {
     let database = app.databases.one(which.database.as_deref())?;
     let limit = query.limit.unwrap_or(LIMIT);
     let filter = EventFilter {
@@ -150,7 +118,7 @@ pub(crate) async fn events(
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let next = found.last().filter(|_| more).map(EventHead::cursor);
-    let mut page = EventPage::of(&database.name, found, next.as_ref());
+    let mut page = StoredEvents::of(&database.name, found, next.as_ref());
     page.next = page.next.map(|after| next_link(raw.as_deref(), "after", &after));
     Ok(Json(page))
 }

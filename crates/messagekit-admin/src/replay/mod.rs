@@ -1,7 +1,6 @@
 //! Publishing stored events again.
 
 mod events;
-mod filter;
 mod jobs;
 mod order;
 mod renamed;
@@ -12,9 +11,8 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 
-pub(crate) use events::EventPage;
-pub(crate) use jobs::{JobPage, JobView};
-pub(crate) use order::{CountView, ordered};
+pub use events::StoredEvents;
+pub(crate) use order::ordered;
 pub(crate) use worker::run;
 pub use worker::run_replays;
 

@@ -2,18 +2,35 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use jiff::Timestamp;
 use messagekit::ErrorKind;
-use messagekit::operations::{Operator, ReplayCount, ReplayIds, ReplayJob, ReplayOrder};
+use messagekit::operations::{EventFilter, Operator, ReplayCount, ReplayIds, ReplayJob, ReplayOrder};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::filter::Filter;
-use super::jobs::JobView;
+use crate::InDatabase;
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::Caller;
 use crate::database::Database;
+use crate::parameters::{NO_TIME, searchable, usable_time};
 use crate::problem::Problem;
+
+/// Returns the filter of a request, unless a database could not compare one of its values.
+fn checked(filter: EventFilter) -> Result<EventFilter, Problem> {
+    let text = |name, text: Option<String>| text.map(|text| searchable(name, text)).transpose();
+    let time = |name: &str, time: Option<Timestamp>| match time {
+        Some(time) if usable_time(time).is_none() => Err(Problem::refused(format!("{name} {NO_TIME}"))),
+        time => Ok(time),
+    };
+    Ok(EventFilter {
+        event_type: text("type", filter.event_type)?,
+        topic: text("topic", filter.topic)?,
+        key: text("key", filter.key)?,
+        from: time("from", filter.from)?,
+        to: time("to", filter.to)?,
+    })
+}
 
 /// The events to count.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -23,56 +40,22 @@ pub(crate) struct CountRequest {
     #[serde(default)]
     #[schema(max_length = 63, pattern = "^[a-z0-9_-]{1,63}$")]
     database: Option<String>,
-    filter: Filter,
-}
-
-/// The effect of a replay.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CountView {
-    database: String,
-    /// The number of events that it would publish.
-    events: u64,
-    /// For each consumer of this database: the number of them that it has handled, and would skip under the same ids.
-    skipped_by: Vec<Skipped>,
-    /// For each consumer of this database: the number of them that are older than its dedup window, or than the time
-    /// since which its markers are complete. It would store them as failed messages under the same ids.
-    too_old_for: Vec<Skipped>,
-}
-
-/// The number of events that one consumer would not apply.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Skipped {
-    consumer: String,
-    events: u64,
-}
-
-impl CountView {
-    pub(crate) fn of(database: &str, count: ReplayCount) -> Self {
-        let by_consumer = |counts: Vec<(String, u64)>| {
-            counts.into_iter().map(|(consumer, events)| Skipped { consumer, events }).collect()
-        };
-        Self {
-            database: database.to_owned(),
-            events: count.events,
-            skipped_by: by_consumer(count.skipped_by),
-            too_old_for: by_consumer(count.too_old_for),
-        }
-    }
+    filter: EventFilter,
 }
 
 /// Count what a replay would publish, and publish nothing
 #[utoipa::path(
     post, path = "/api/v1/replay/count", tag = "replay", operation_id = "count_replay",
     request_body = CountRequest,
-    responses((status = 200, body = CountView), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = InDatabase<ReplayCount>), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn count(
     State(app): State<App>,
     Json(request): Json<CountRequest>,
-) -> Result<axum::Json<CountView>, Problem> {
+) -> Result<axum::Json<InDatabase<ReplayCount>>, Problem> {
     let database = app.databases.one(request.database.as_deref())?;
-    let count = database.count(request.filter.events()?).await?;
-    Ok(axum::Json(CountView::of(&database.name, count)))
+    let count = database.count(checked(request.filter)?).await?;
+    Ok(axum::Json(InDatabase::new(&*database.name, count)))
 }
 
 /// The events to publish again.
@@ -83,7 +66,7 @@ pub(crate) struct OrderRequest {
     #[serde(default)]
     #[schema(max_length = 63, pattern = "^[a-z0-9_-]{1,63}$")]
     database: Option<String>,
-    filter: Filter,
+    filter: EventFilter,
     /// `same` by default.
     #[serde(default)]
     ids: ReplayIds,
@@ -101,7 +84,7 @@ pub(crate) struct OrderRequest {
 #[serde(untagged)]
 pub(crate) enum Ordered {
     /// It is stored.
-    Job(Box<JobView>),
+    Job(Box<InDatabase<ReplayJob>>),
     /// Its events are still being selected.
     Choosing(Choosing),
 }
@@ -137,13 +120,13 @@ pub(crate) async fn order(
         return Err(Problem::refused("per_second is not a whole number from 1 to 1000000"));
     }
     let order = ReplayOrder {
-        filter: request.filter.events()?,
+        filter: checked(request.filter)?,
         ids: request.ids,
         per_second: request.per_second,
         count: request.count,
     };
     let ordered = match ordered(&app, database, order, caller.operator()).await? {
-        Some(job) => Ordered::Job(Box::new(JobView::of(&database.name, job))),
+        Some(job) => Ordered::Job(Box::new(InDatabase::new(&*database.name, job))),
         None => Ordered::Choosing(Choosing { database: database.name.to_string(), complete: false }),
     };
     Ok((StatusCode::ACCEPTED, axum::Json(ordered)))

@@ -1,6 +1,6 @@
 //! The running services that a status asks for their health.
 
-mod view;
+mod state;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use messagekit::{Error, ErrorKind};
 use ureq::Agent;
 
-pub(crate) use view::ServiceView;
+pub use state::ServiceState;
 
 /// How long one service may take for its answer.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -58,19 +58,19 @@ impl Service {
         }
     }
 
-    async fn ask(&self) -> ServiceView {
+    async fn ask(&self) -> ServiceState {
         let url = self.url.clone();
         let answer = tokio::task::spawn_blocking(move || read(&url)).await;
         let answer = answer.unwrap_or(Err("the request met a fault of this program"));
         match answer {
-            Ok((is_ready, document)) => ServiceView::of(&self.name, is_ready, &document),
-            Err(error) => ServiceView::silent(&self.name, error),
+            Ok((is_ready, document)) => ServiceState::of(&self.name, is_ready, &document),
+            Err(error) => ServiceState::silent(&self.name, error),
         }
     }
 }
 
 /// Asks all services at once. One that does not answer within 2 seconds is named with the reason.
-pub(crate) async fn ask_services(services: &[Service]) -> Vec<ServiceView> {
+pub(crate) async fn ask_services(services: &[Service]) -> Vec<ServiceState> {
     join_all(services.iter().map(Service::ask)).await
 }
 

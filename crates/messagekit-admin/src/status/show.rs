@@ -5,76 +5,86 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
-use messagekit::operations::{COUNT_LIMIT, ConsumerStatus, FailedMessageState, LagPart, OutboxStatus};
+use messagekit::operations::{
+    COUNT_LIMIT, ConsumerStatus, FailedMessageState, LagPart, OutboxStatus, PublisherState, StateCount,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::Service;
 use crate::app::App;
-use crate::consumers::{ConsumerView, StateCount};
 use crate::database::{Database, Unreachable, Which, ask_all};
-use crate::events::PublisherView;
 use crate::parameters::Query;
 use crate::problem::Problem;
-use crate::services::{ServiceView, ask_services};
+use crate::services::{ServiceState, ask_services};
+use crate::{InDatabase, Service};
 
 /// The state of all databases and services. Each count is at most 10000, which means at least as many.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct StatusView {
+pub struct StatusDocument {
     #[schema(value_type = String, format = DateTime)]
-    at: Timestamp,
-    databases: Vec<DatabaseStatusView>,
+    /// When it was made, by the clock of this program.
+    pub at: Timestamp,
+    /// The databases.
+    pub databases: Vec<DatabaseState>,
     /// The running services that the admin knows, by their own health.
-    services: Vec<ServiceView>,
+    pub services: Vec<ServiceState>,
     /// Databases that did not answer.
-    unreachable: Vec<Unreachable>,
+    pub unreachable: Vec<Unreachable>,
 }
 
 /// The state of one database.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct DatabaseStatusView {
-    database: String,
-    outbox: OutboxStatusView,
-    consumers: Vec<ConsumerView>,
+pub struct DatabaseState {
+    /// Its name.
+    pub database: String,
+    /// Its outbox.
+    pub outbox: OutboxState,
+    /// Its consumers.
+    pub consumers: Vec<InDatabase<ConsumerStatus>>,
     /// Why the consumers and their failed messages are missing, if they could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    consumers_missing: Option<&'static str>,
+    pub consumers_missing: Option<&'static str>,
     /// The failed messages of all consumers by state; a state without any is missing.
-    failed_messages: Vec<StateCount>,
+    pub failed_messages: Vec<StateCount>,
 }
 
 /// The state of an outbox.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct OutboxStatusView {
-    publisher: PublisherView,
+pub struct OutboxState {
+    /// How far the publisher is.
+    pub publisher: PublisherState,
     /// Events that are not proven to be published; null, as every number here, if it could not be read, which `problems` names.
-    pending: Option<u64>,
+    pub pending: Option<u64>,
     /// The age of the oldest of them; of the oldest that was read where the count stopped; null without any.
-    oldest_seconds: Option<f64>,
+    pub oldest_seconds: Option<f64>,
     /// What keeps events from being published, as `/health/outbox` says it.
-    problems: Vec<String>,
+    pub problems: Vec<String>,
     /// Events that wait for their time.
-    delayed: Option<u64>,
+    pub delayed: Option<u64>,
     /// Events that the broker has refused.
-    rejected: Option<u64>,
-    running_replays: Option<u64>,
+    pub rejected: Option<u64>,
+    /// Replays that are running.
+    pub running_replays: Option<u64>,
 }
 
 /// Show all at a glance: databases, outboxes, consumers, failed messages, replays, services
 #[utoipa::path(
     get, path = "/api/v1/status", tag = "status", operation_id = "status",
     params(Which),
-    responses((status = 200, body = StatusView), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
+    responses((status = 200, body = StatusDocument), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn show(
     State(app): State<App>,
     Query(which): Query<Which>,
-) -> Result<Json<StatusView>, Problem> {
+) -> Result<Json<StatusDocument>, Problem> {
     document(app.databases.meant(which.database.as_deref())?, &app.services).await.map(Json)
 }
 
-pub(crate) async fn document(databases: &[Database], services: &[Service]) -> Result<StatusView, Problem> {
+pub(crate) async fn document(
+    databases: &[Database],
+    services: &[Service],
+) -> Result<StatusDocument, Problem> {
     let answers = ask_all(databases, |database| async move {
         let consumers = database.part(database.store.consumer_statuses());
         tokio::try_join!(database.store.outbox_status(), consumers)
@@ -84,12 +94,12 @@ pub(crate) async fn document(databases: &[Database], services: &[Service]) -> Re
     let databases = answers
         .answered
         .into_iter()
-        .map(|(database, (outbox, consumers))| DatabaseStatusView::of(&database.name, outbox, consumers));
+        .map(|(database, (outbox, consumers))| DatabaseState::of(&database.name, outbox, consumers));
     let unreachable = answers.unreachable;
-    Ok(StatusView { at: Timestamp::now(), databases: databases.collect(), services, unreachable })
+    Ok(StatusDocument { at: Timestamp::now(), databases: databases.collect(), services, unreachable })
 }
 
-impl DatabaseStatusView {
+impl DatabaseState {
     fn of(
         database: &str,
         outbox: OutboxStatus,
@@ -100,10 +110,12 @@ impl DatabaseStatusView {
             Err(why) => (Vec::new(), Some(why)),
         };
         let mut counts: BTreeMap<usize, u64> = BTreeMap::new();
-        for (state, count) in consumers.iter().flat_map(|consumer| &consumer.failed_messages) {
+        for StateCount { state, failed_messages } in
+            consumers.iter().flat_map(|consumer| &consumer.failed_messages)
+        {
             let order = FailedMessageState::ALL.iter().position(|known| known == state).unwrap_or_default();
             let sum = counts.entry(order).or_default();
-            *sum = (*sum + count).min(COUNT_LIMIT.into());
+            *sum = (*sum + failed_messages).min(COUNT_LIMIT.into());
         }
         let failed_messages = counts.into_iter().filter_map(|(order, failed_messages)| {
             let state = FailedMessageState::ALL.get(order)?;
@@ -114,18 +126,18 @@ impl DatabaseStatusView {
             outbox: outbox.into(),
             failed_messages: failed_messages.collect(),
             consumers_missing,
-            consumers: consumers.into_iter().map(|status| ConsumerView::of(database, status)).collect(),
+            consumers: InDatabase::all(database, consumers),
         }
     }
 }
 
-impl From<OutboxStatus> for OutboxStatusView {
+impl From<OutboxStatus> for OutboxState {
     fn from(status: OutboxStatus) -> Self {
         let OutboxStatus { publisher, lag, delayed, rejected, running_replays } = status;
         let others = lag.is_known(LagPart::Others);
         let other = |count: u64| others.then_some(count);
         Self {
-            publisher: publisher.into(),
+            publisher,
             pending: lag.is_known(LagPart::Pending).then_some(lag.pending),
             oldest_seconds: lag.oldest.map(|age| age.as_secs_f64()),
             problems: lag.problems,

@@ -2,13 +2,12 @@
 
 use jiff::Timestamp;
 use messagekit::Error;
-use messagekit::operations::AuditFilter;
-use serde_json::Value;
+use messagekit::operations::{AUDIT_ACTIONS, AuditFilter, AuditRecord};
 
-use crate::databases::Databases;
-use crate::document::{list, text};
+use crate::databases::{Databases, print_unreachable};
 use crate::input::moment;
-use crate::output::{print, table};
+use crate::output::{print_json, printable, table};
+use crate::page::{Page, print_more, print_table};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
@@ -18,7 +17,7 @@ pub(super) struct List {
     #[arg(long)]
     operator: Option<String>,
     /// Only those of this kind
-    #[arg(long, value_parser = ["retry", "discard", "undo", "replay", "cancel-replay", "retry-rejected", "discard-rejected"])]
+    #[arg(long, value_parser = AUDIT_ACTIONS)]
     action: Option<String>,
     /// Only those written since then: 2026-01-31T12:00:00Z, 2026-01-31, or 2h for two hours ago
     #[arg(long, value_name = "TIME", value_parser = moment)]
@@ -35,12 +34,8 @@ pub(super) struct List {
     /// Only those before this position: the last line of the previous page
     #[arg(long, value_name = "POSITION")]
     before: Option<String>,
-    /// At most this many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    limit: u32,
-    /// One JSON document instead of a table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    page: Page,
 }
 
 impl List {
@@ -55,41 +50,41 @@ impl List {
             before: None,
         };
         let audit = self.databases.overview().await?;
-        let audit = audit.audit(&filter, self.before.as_deref(), self.limit).await?;
-        if self.json {
-            return print(audit);
+        let audit = audit.audit(&filter, self.before.as_deref(), self.page.limit).await?;
+        if self.page.json {
+            return print_json(&audit);
         }
         let mut rows = table(&["at", "database", "id", "operator", "through", "action", "on", "done"]);
-        for action in list(&audit, "actions") {
-            let fields =
-                ["at", "database", "id", "operator", "through", "action"].map(|field| text(&action[field]));
-            rows.add_row(fields.into_iter().chain([target(action), text(&action["done"])]));
+        for action in &audit.entries {
+            rows.add_row([
+                action.at.to_string(),
+                printable(&action.database),
+                action.id.to_string(),
+                printable(&action.operator),
+                printable(&action.through),
+                printable(&action.action),
+                target(action),
+                action.done.to_string(),
+            ]);
         }
-        match list(&audit, "actions").next() {
-            None => print("no actions")?,
-            Some(_) => print(rows)?,
-        }
-        for one in list(&audit, "unreachable") {
-            print(format_args!("database {} {}", text(&one["database"]), text(&one["error"])))?;
-        }
-        match &audit["next"] {
-            Value::Null => Ok(()),
-            next => print(format_args!("more: --before {}", text(next))),
-        }
+        print_table(&rows, "no actions")?;
+        print_unreachable(&audit.unreachable)?;
+        print_more("--before", audit.next)
     }
 }
 
 /// What an action was done to.
-fn target(action: &Value) -> String {
-    if !action["replay"].is_null() {
-        return format!("replay {}", text(&action["replay"]));
+fn target(action: &AuditRecord) -> String {
+    if let Some(replay) = action.replay {
+        return format!("replay {replay}");
     }
-    if !action["event_id"].is_null() {
-        return format!("event {}", text(&action["event_id"]));
+    if let Some(event) = &action.event_id {
+        return format!("event {}", printable(event));
     }
-    let ids: Vec<String> = list(action, "failed_messages").map(text).collect();
-    match &ids[..] {
-        [first, .., last] if ids.len() > 5 => format!("{} failed messages, {first} to {last}", ids.len()),
-        _ => ids.join(", "),
+    match &action.failed_messages[..] {
+        ids @ [first, .., last] if ids.len() > 5 => {
+            format!("{} failed messages, {first} to {last}", ids.len())
+        }
+        ids => ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", "),
     }
 }

@@ -2,12 +2,14 @@
 
 use messagekit::Error;
 use messagekit::operations::FailedMessageFilter;
+use messagekit_admin as admin;
 
 use super::chosen::{Chosen, empty_answer, known_consumer};
 use super::totals::in_words;
 use crate::database::Database;
-use crate::databases::documents;
-use crate::output::{number, print, printable, table};
+use crate::databases::name_of;
+use crate::output::{number, print, print_json, printable, table};
+use crate::page::Page;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Groups {
@@ -18,12 +20,8 @@ pub(super) struct Groups {
     /// Those in every state [default: only open ones]
     #[arg(long, conflicts_with = "state")]
     all: bool,
-    /// At most this many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    limit: u32,
-    /// One JSON document instead of a table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    page: Page,
 }
 
 impl Groups {
@@ -32,20 +30,20 @@ impl Groups {
         let only_open = !self.all && !self.chosen.has_state();
         let every = self.chosen.filter();
         let filter = FailedMessageFilter { is_open: only_open || every.is_open, ..every.clone() };
-        let groups = store.store().groups(&filter, self.limit).await?;
+        let groups = store.store().groups(&filter, self.page.limit).await?;
         let (mut totals, mut empty) = (Vec::new(), String::new());
         if groups.is_empty() {
             known_consumer(store.store(), filter.consumer.as_deref()).await?;
-            if only_open && !self.json {
+            if only_open && !self.page.json {
                 totals = store.store().totals(&every).await?;
             }
-            if totals.is_empty() && !self.json {
+            if totals.is_empty() && !self.page.json {
                 empty = empty_answer(store.store(), &every).await?;
             }
         }
         store.close().await?;
-        if self.json {
-            return print(documents(&self.database)?.failed_message_groups(groups));
+        if self.page.json {
+            return print_json(&admin::List::of(&name_of(&self.database)?, groups, None));
         }
         if groups.is_empty() {
             if only_open && !totals.is_empty() {

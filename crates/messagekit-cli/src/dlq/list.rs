@@ -2,16 +2,21 @@
 
 use comfy_table::{ColumnConstraint, Table};
 use messagekit::Error;
-use messagekit::operations::{FailedMessageFilter, FailedMessageHead, FailedMessageState as State};
+use messagekit::operations::{
+    FailedMessageFilter, FailedMessageHead, FailedMessageState as State, FailedMessageTotal,
+};
+use messagekit_admin as admin;
+use messagekit_admin::InDatabase;
+use serde::Serialize;
 
 use super::chosen::{Chosen, NO_FAILED_MESSAGES, empty_answer, known_consumer};
 use super::state;
 use super::totals::in_words;
 use crate::database::Database;
-use crate::databases::documents;
+use crate::databases::name_of;
 use crate::input::number_of_a_message;
-use crate::output::{bytes, print, printable, table};
-use crate::page::{cut, one_more};
+use crate::output::{bytes, print, print_json, printable, table};
+use crate::page::{Page, cut, one_more, print_more};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
@@ -25,12 +30,16 @@ pub(super) struct List {
     /// Only those before this number: the last one of the page before
     #[arg(long, value_name = "ID", value_parser = number_of_a_message)]
     before: Option<i64>,
-    /// At most this many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    limit: u32,
-    /// One JSON document instead of a table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    page: Page,
+}
+
+/// The document: the page, and the number of all that the options choose.
+#[derive(Serialize)]
+struct WithTotals {
+    #[serde(flatten)]
+    list: admin::List<FailedMessageHead>,
+    totals: Vec<InDatabase<FailedMessageTotal>>,
 }
 
 /// The columns, and whether a terminal of few columns has them too: there the others would leave a few characters to each.
@@ -58,24 +67,23 @@ impl List {
         let filter = self.chosen.filter();
         let state = if only_dead { Some(State::Dead) } else { filter.state };
         let page = FailedMessageFilter { before: self.before, state, ..filter.clone() };
-        let mut failed_messages = store.store().list(&page, one_more(self.limit)).await?;
+        let mut failed_messages = store.store().list(&page, one_more(self.page.limit)).await?;
         let totals = store.store().totals(&filter).await?;
         if failed_messages.is_empty() {
             known_consumer(store.store(), filter.consumer.as_deref()).await?;
         }
-        let is_asked = totals.is_empty() && !self.json;
+        let is_asked = totals.is_empty() && !self.page.json;
         let empty = if is_asked {
             empty_answer(store.store(), &filter).await?
         } else {
             NO_FAILED_MESSAGES.to_owned()
         };
         store.close().await?;
-        let next = cut(&mut failed_messages, self.limit, |last| last.id);
-        if self.json {
-            let documents = documents(&self.database)?;
-            let mut page = documents.failed_messages(failed_messages, next);
-            page["totals"] = documents.failed_message_totals(totals)["totals"].take();
-            return print(page);
+        let next = cut(&mut failed_messages, self.page.limit, |last| last.id);
+        if self.page.json {
+            let name = name_of(&self.database)?;
+            let totals = admin::List::of(&name, totals, None).entries;
+            return print_json(&WithTotals { list: admin::List::of(&name, failed_messages, next), totals });
         }
         let waits = |state: State| state.is_open() && state != State::Dead;
         let has_others = only_dead && totals.iter().any(|total| waits(total.state));
@@ -93,10 +101,7 @@ impl List {
         if is_narrow(width) {
             print(format_args!("on {WIDE} columns the table has also {}", left_out().join(", ")))?;
         }
-        match next {
-            Some(id) => print(format_args!("more: --before {id}")),
-            None => Ok(()),
-        }
+        print_more("--before", next)
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use indicatif::HumanDuration;
 use messagekit::operations::{Operations, RetryRunner};
 use messagekit::{Error, chain};
-use messagekit_admin::Documents;
 use serde_json::Value;
 
 use crate::output::{print, printable};
@@ -50,7 +49,7 @@ fn not_known(error: &Error) {
 
 /// Adds them to the document of a retry.
 pub(super) fn add_to(document: &mut Value, runners: Vec<RetryRunner>) {
-    document["runners"] = runners.into_iter().map(Documents::retry_runner).collect();
+    document["runners"] = serde_json::json!(runners);
 }
 
 /// Prints a line for each.
@@ -62,7 +61,7 @@ fn in_words(runner: &RetryRunner) -> String {
     let consumer = printable(&runner.consumer);
     let ago = |last| format!("{:#} ago", HumanDuration(last));
     match runner.last_seen {
-        Some(last) if runner.is_running() => format!(
+        Some(last) if runner.is_running => format!(
             "consumer {consumer} was seen {}: unless it has stopped since, it runs what was accepted",
             ago(last)
         ),

@@ -2,12 +2,13 @@
 
 use messagekit::Error;
 use messagekit::operations::{Action, FailedMessage, FailedMessageState, Origin};
+use messagekit_admin::documents::FailedMessageDocument;
 
 use super::state;
 use crate::database::Database;
-use crate::databases::documents;
+use crate::databases::name_of;
 use crate::input::number_of_a_message;
-use crate::output::{bytes, print, printable};
+use crate::output::{bytes, print, print_json, printable};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
@@ -39,7 +40,7 @@ impl Show {
         let failed_message = store.store().show(self.id).await?;
         store.close().await?;
         if self.json {
-            return print(documents(&self.database)?.failed_message(failed_message));
+            return print_json(&FailedMessageDocument::whole(&name_of(&self.database)?, failed_message));
         }
         let message = &failed_message.received.message;
         let mut lines = Vec::new();

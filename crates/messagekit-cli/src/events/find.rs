@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use messagekit::operations::EventFilter;
 use messagekit::{Error, MessageId};
 
-use crate::databases::Databases;
-use crate::document::{list, text};
+use crate::databases::{Databases, print_unreachable};
 use crate::input::moment;
-use crate::output::{print, table};
+use crate::output::{cell, key, print, print_json, printable, table};
+use crate::page::{Page, print_table};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Find {
@@ -32,12 +32,8 @@ pub(super) struct Find {
     /// Only those written until then
     #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Timestamp>,
-    /// At most this many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    limit: u32,
-    /// One JSON document instead of a table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    page: Page,
 }
 
 impl Find {
@@ -50,35 +46,28 @@ impl Find {
             to: self.until,
         };
         let overview = self.databases.overview().await?;
-        let found = overview.events(self.correlation, filter, self.limit).await?;
-        if self.json {
-            return print(found);
+        let found = overview.events(self.correlation, filter, self.page.limit).await?;
+        if self.page.json {
+            return print_json(&found);
         }
         let mut rows =
             table(&["written", "database", "event", "type", "topic", "key", "correlation", "caused by"]);
-        for event in list(&found, "events") {
-            let fields = [
-                "created_at",
-                "database",
-                "event_id",
-                "event_type",
-                "topic",
-                "key",
-                "correlation_id",
-                "causation_id",
-            ];
-            rows.add_row(fields.map(|field| text(&event[field])));
+        for event in &found.events {
+            rows.add_row([
+                event.created_at.to_string(),
+                printable(&event.database),
+                printable(event.event_id.as_str()),
+                cell(&event.event_type),
+                printable(&event.topic),
+                key(&event.key),
+                cell(&event.links.correlation_id),
+                cell(&event.links.causation_id),
+            ]);
         }
-        match list(&found, "events").next() {
-            None => print("no events")?,
-            Some(_) => print(rows)?,
-        }
-        if found["is_cut"] == true {
+        print_table(&rows, "no events")?;
+        if found.is_cut {
             print("more: --limit, or --since the time of the last one")?;
         }
-        for one in list(&found, "unreachable") {
-            print(format_args!("database {} {}", text(&one["database"]), text(&one["error"])))?;
-        }
-        Ok(())
+        print_unreachable(&found.unreachable)
     }
 }

@@ -1,174 +1,177 @@
 //! The document of an event as lines for people.
 
-use serde_json::Value;
+use messagekit::operations::{LinkedEvent, PublicationState, PublisherMode, PublisherState};
+use messagekit_admin::InDatabase;
+use messagekit_admin::documents::{Cause, Effect, EventDocument, ShownEvent, ShownRecord, Unreachable};
 
-use crate::document::{list, text};
+use crate::output::{cell, key, printable};
 
 /// Returns the lines of an event.
-pub(super) fn lines(document: &Value) -> Vec<String> {
-    let mut lines = vec![format!("event {}", text(&document["event_id"]))];
-    for known in list(document, "databases") {
-        lines.push(format!("\nin database {}", text(&known["database"])));
+pub(super) fn lines(document: &EventDocument) -> Vec<String> {
+    let mut lines = vec![format!("event {}", printable(&document.event_id))];
+    for known in &document.databases {
+        lines.push(format!("\nin database {}", printable(&known.database)));
         record(known, &mut lines);
     }
-    let causes: Vec<&Value> = list(document, "causes").collect();
-    if !causes.is_empty() {
+    if !document.causes.is_empty() {
         lines.push("\ncaused by, the nearest first".to_owned());
     }
-    for (depth, cause) in causes.into_iter().enumerate() {
-        let is_kept = !cause["event"].is_null();
-        let what = if is_kept {
-            head(&cause["event"])
-        } else {
-            format!("{}, which no database keeps", text(&cause["event_id"]))
-        };
-        lines.push(format!("{}{what}", "  ".repeat(depth + 1)));
+    for (depth, Cause { event_id, event }) in document.causes.iter().enumerate() {
+        let lost = || format!("{}, which no database keeps", printable(event_id));
+        lines.push(format!("{}{}", "  ".repeat(depth + 1), event.as_ref().map_or_else(lost, head)));
     }
-    if list(document, "effects").next().is_some() {
+    if !document.effects.is_empty() {
         lines.push("\nled to".to_owned());
-        effects(document, 1, &mut lines);
+        effects(&document.effects, 1, &mut lines);
     }
-    if document["is_cut"] == true {
+    if document.is_cut {
         lines.push("\nthere may be more: 10 steps each way and 200 events are shown".to_owned());
     }
-    for one in list(document, "unreachable") {
-        lines.push(format!(
-            "\ndatabase {} {}: it may know more",
-            text(&one["database"]),
-            text(&one["error"])
-        ));
+    for Unreachable { database, error } in &document.unreachable {
+        lines.push(format!("\ndatabase {} {}: it may know more", printable(database), printable(error)));
     }
     lines
 }
 
-fn record(known: &Value, lines: &mut Vec<String>) {
+fn record(known: &ShownRecord, lines: &mut Vec<String>) {
     let mut line = |name: &str, value: String| lines.push(format!("  {name:<14} {value}"));
-    let event = &known["event"];
-    if !event.is_null() {
-        line("written", format!("{}, {} bytes", text(&event["created_at"]), text(&event["payload_bytes"])));
+    if let Some(event) = &known.event {
+        line("written", format!("{}, {} bytes", event.head.created_at, event.head.payload_bytes));
         line("topic", place(event));
-        line("type", text(&event["event_type"]));
-        line("key", text(&event["key"]));
-        line("publication", publication(event, &known["publisher"]));
-        for (name, field) in [
-            ("trace", "trace_id"),
-            ("correlation", "correlation_id"),
-            ("caused by", "causation_id"),
-            ("replay of", "replay_of"),
+        line("type", cell(&event.head.event_type));
+        line("key", key(&event.head.key));
+        line("publication", publication(event, &known.publisher));
+        for (name, id) in [
+            ("trace", event.trace_id.clone()),
+            ("correlation", event.links.correlation_id.as_ref().map(ToString::to_string)),
+            ("caused by", event.links.causation_id.as_ref().map(ToString::to_string)),
+            ("replay of", event.links.replay_of.as_ref().map(ToString::to_string)),
         ] {
-            if !event[field].is_null() {
-                line(name, text(&event[field]));
+            if let Some(id) = id {
+                line(name, printable(&id));
             }
         }
-        for header in list(event, "headers") {
-            line("header", format!("{}: {}", text(&header["name"]), text(&header["value"])));
+        for header in &event.headers {
+            line("header", format!("{}: {}", printable(&header.name), cell(&header.value)));
         }
     }
-    for outcome in list(known, "outcomes") {
-        let attempts = if outcome["attempts"].is_null() {
-            String::new()
-        } else {
-            format!(", {} failed runs", text(&outcome["attempts"]))
-        };
-        let when = format!("{} at {}{attempts}", text(&outcome["outcome"]), text(&outcome["processed_at"]));
-        line("consumer", format!("{}: {when}", text(&outcome["consumer"])));
+    for outcome in &known.outcomes {
+        let attempts = outcome.attempts.map(|runs| format!(", {runs} failed runs")).unwrap_or_default();
+        let marker = &outcome.marker;
+        let when = format!("{} at {}{attempts}", marker.outcome.as_str(), marker.processed_at);
+        line("consumer", format!("{}: {when}", printable(&marker.consumer)));
     }
-    for failed in list(known, "failed_messages") {
-        let why = format!("{}: {}", text(&failed["kind"]), text(&failed["error"]));
-        let state =
-            format!("{} of {}, {}", text(&failed["id"]), text(&failed["consumer"]), text(&failed["state"]));
+    for failed in &known.failed_messages {
+        let why = format!("{}: {}", printable(&failed.kind), printable(&failed.error));
+        let state = format!("{} of {}, {}", failed.id, printable(&failed.consumer), failed.state);
         line("failed message", format!("{state}, {why}"));
     }
-    for failure in list(known, "failures") {
-        line("failed at", format!("{}: {}", text(&failure["consumer"]), text(&failure["reason"])));
+    for failure in &known.failures {
+        line("failed at", format!("{}: {}", printable(&failure.consumer), printable(&failure.reason)));
     }
-    for again in list(known, "republications") {
+    for again in &known.republications {
         line("republished", head(again));
     }
-    for job in list(known, "replays") {
-        let progress = format!("{} of {} events", text(&job["published"]), text(&job["events"]));
-        line("replay", format!("{}, {}, {progress}", text(&job["id"]), text(&job["state"])));
+    for job in &known.replays {
+        let progress = format!("{} of {} events", job.published, job.events);
+        line("replay", format!("{}, {}, {progress}", job.id, job.state.as_str()));
     }
-    for action in list(known, "actions") {
-        let who = format!("{} through {}", text(&action["operator"]), text(&action["through"]));
-        line("action", format!("{} by {who} at {}", text(&action["action"]), text(&action["at"])));
+    for action in &known.actions {
+        let who = format!("{} through {}", printable(&action.operator), printable(&action.through));
+        line("action", format!("{} by {who} at {}", printable(&action.action), action.at));
     }
 }
 
-fn place(event: &Value) -> String {
-    if event["offset"].is_null() {
-        return text(&event["topic"]);
+fn place(event: &ShownEvent) -> String {
+    let topic = printable(&event.head.topic);
+    match (event.partition, event.offset) {
+        (Some(partition), Some(offset)) => format!("{topic}/{partition}/{offset}"),
+        _ => topic,
     }
-    format!("{}/{}/{}", text(&event["topic"]), text(&event["partition"]), text(&event["offset"]))
 }
 
-fn publication(event: &Value, publisher: &Value) -> String {
-    let publication = &event["publication"];
-    let mut parts = vec![text(&publication["state"])];
-    if !publication["at"].is_null() {
-        parts.push(format!("since {}", text(&publication["at"])).replace(
-            "since",
-            match publication["state"].as_str() {
-                Some("delayed") => "until",
-                _ => "since",
-            },
-        ));
+fn publication(event: &ShownEvent, publisher: &PublisherState) -> String {
+    let publication = &event.publication;
+    let mut parts = vec![publication.state.as_str().to_owned()];
+    if let Some(at) = publication.at {
+        let is_delayed = publication.state == PublicationState::Delayed;
+        parts.push(format!("{} {at}", if is_delayed { "until" } else { "since" }));
     }
-    if publication["attempts"] != 0 {
-        parts.push(format!("refused {} times", text(&publication["attempts"])));
+    if publication.attempts != 0 {
+        parts.push(format!("refused {} times", publication.attempts));
     }
-    if !publication["error"].is_null() {
-        parts.push(text(&publication["error"]));
-    }
-    match (publisher["mode"].as_str(), publisher["has_relay"].as_bool()) {
-        (Some("relay"), Some(false)) => parts.push("no relay lives".to_owned()),
-        (Some("debezium"), _) if !publisher["confirmed_at"].is_null() => {
-            parts.push(format!("the slot is at {}", text(&publisher["confirmed_at"])));
+    parts.extend(publication.error.as_deref().map(printable));
+    match (publisher.mode, publisher.confirmed_at) {
+        (Some(PublisherMode::Relay), _) if publisher.has_relay == Some(false) => {
+            parts.push("no relay lives".to_owned());
         }
+        (Some(PublisherMode::Debezium), Some(at)) => parts.push(format!("the slot is at {at}")),
         (None, _) => parts.push("nothing publishes this outbox".to_owned()),
         _ => {}
     }
-    if event["copies"] != 0 {
-        parts.push(format!("republished {} times", text(&event["copies"])));
+    if event.head.copies != 0 {
+        parts.push(format!("republished {} times", event.head.copies));
     }
     parts.join(", ")
 }
 
 /// One line of an event among others.
-fn head(event: &Value) -> String {
-    let what = format!("{} {}", text(&event["event_id"]), text(&event["event_type"]));
+fn head(event: &InDatabase<LinkedEvent>) -> String {
     format!(
-        "{what}, key {}, {} in {}",
-        text(&event["key"]),
-        text(&event["created_at"]),
-        text(&event["database"])
+        "{} {}, key {}, {} in {}",
+        printable(event.event_id.as_str()),
+        cell(&event.event_type),
+        key(&event.key),
+        event.created_at,
+        printable(&event.database)
     )
 }
 
-fn effects(of: &Value, depth: usize, lines: &mut Vec<String>) {
-    for effect in list(of, "effects") {
-        lines.push(format!("{}{}", "  ".repeat(depth), head(&effect["event"])));
-        effects(effect, depth + 1, lines);
+fn effects(of: &[Effect], depth: usize, lines: &mut Vec<String>) {
+    for effect in of {
+        lines.push(format!("{}{}", "  ".repeat(depth), head(&effect.event)));
+        effects(&effect.effects, depth + 1, lines);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn tree_is_indented_by_steps_and_names_what_is_lost() {
-        let event = |id: &str| json!({"event_id": id, "event_type": "a.b", "key": {"text": "k"}, "created_at": "then", "database": "shop"});
-        let document = json!({
-            "event_id": "e-2", "databases": [], "is_cut": true,
-            "causes": [{"event_id": "e-1", "event": event("e-1")}, {"event_id": "e-0", "event": null}],
-            "effects": [{"event": event("e-3"), "effects": [{"event": event("e-4"), "effects": []}]}],
-            "unreachable": [{"database": "stock", "error": "does not answer"}],
-        });
+        let event = |id: &str| {
+            let event = LinkedEvent {
+                event_id: id.parse().unwrap(),
+                event_type: Some("a.b".to_owned()),
+                topic: "t".into(),
+                key: Some("k\u{1b}[31m".into()),
+                created_at: jiff::Timestamp::UNIX_EPOCH,
+                links: messagekit::adapter::EventLinks::default(),
+            };
+            InDatabase::new("shop", event)
+        };
+        let document = EventDocument {
+            event_id: "e-2".to_owned(),
+            databases: Vec::new(),
+            causes: vec![
+                Cause { event_id: "e-1".to_owned(), event: Some(event("e-1")) },
+                Cause { event_id: "e-0".to_owned(), event: None },
+            ],
+            effects: vec![Effect {
+                event: event("e-3"),
+                effects: vec![Effect { event: event("e-4"), effects: Vec::new() }],
+            }],
+            is_cut: true,
+            unreachable: vec![Unreachable {
+                database: "stock".to_owned(),
+                error: "does not answer".to_owned(),
+            }],
+        };
         let lines = lines(&document);
         assert!(lines.contains(&"    e-0, which no database keeps".to_owned()), "{lines:#?}");
-        assert!(lines.contains(&"    e-4 a.b, key k, then in shop".to_owned()), "{lines:#?}");
+        let last = "    e-4 a.b, key k\u{fffd}[31m, 1970-01-01T00:00:00Z in shop".to_owned();
+        assert!(lines.contains(&last), "{lines:#?}");
         assert!(lines.last().unwrap().contains("database stock does not answer"), "{lines:#?}");
     }
 }

@@ -4,7 +4,7 @@ use messagekit::{Error, MessageId};
 
 use super::outline;
 use crate::databases::Databases;
-use crate::output::print;
+use crate::output::{print, print_json};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
@@ -21,7 +21,7 @@ impl Show {
     pub(super) async fn run(self) -> Result<(), Error> {
         let document = self.databases.overview().await?.event(&self.id).await?;
         if self.json {
-            return print(document);
+            return print_json(&document);
         }
         print(outline::lines(&document).join("\n"))
     }

@@ -1,11 +1,12 @@
 //! `messagekit outbox rejected list`.
 
 use messagekit::Error;
+use messagekit_admin as admin;
 
 use crate::database::Database;
-use crate::databases::documents;
-use crate::output::{number, print, printable, table};
-use crate::page::{cut, one_more};
+use crate::databases::name_of;
+use crate::output::{cell, number, print_json, printable, table};
+use crate::page::{Page, cut, one_more, print_more, print_table};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
@@ -17,25 +18,19 @@ pub(super) struct List {
     /// Only those after this number: the last one of the previous page
     #[arg(long, value_name = "ID", default_value_t = 0, hide_default_value = true)]
     after: i64,
-    /// At most this many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    limit: u32,
-    /// One JSON document instead of a table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    page: Page,
 }
 
 impl List {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let mut events = store.rejected()?.rejected(self.after, one_more(self.limit), self.waiting).await?;
+        let mut events =
+            store.rejected()?.rejected(self.after, one_more(self.page.limit), self.waiting).await?;
         store.close().await?;
-        let next = cut(&mut events, self.limit, |last| last.id);
-        if self.json {
-            return print(documents(&self.database)?.rejected_events(events, next));
-        }
-        if events.is_empty() {
-            return print("no rejected events");
+        let next = cut(&mut events, self.page.limit, |last| last.id);
+        if self.page.json {
+            return print_json(&admin::List::of(&name_of(&self.database)?, events, next));
         }
         let mut rows = table(&[
             "id",
@@ -50,12 +45,11 @@ impl List {
             "set aside",
         ]);
         for event in &events {
-            let text = |text: &Option<String>| printable(text.as_deref().unwrap_or(""));
             rows.add_row([
                 event.id.to_string(),
                 printable(&event.topic),
-                text(&event.event_type),
-                text(&event.key),
+                cell(&event.event_type),
+                cell(&event.key),
                 printable(event.event_id.as_str()),
                 number(event.payload_bytes),
                 event.attempts.to_string(),
@@ -64,10 +58,7 @@ impl List {
                 event.rejected_at.to_string(),
             ]);
         }
-        print(rows)?;
-        match next {
-            Some(id) => print(format_args!("more: --after {id}")),
-            None => Ok(()),
-        }
+        print_table(&rows, "no rejected events")?;
+        print_more("--after", next)
     }
 }

@@ -1,24 +1,21 @@
 //! `messagekit outbox list`.
 
+use comfy_table::Table;
 use jiff::Timestamp;
 use messagekit::Error;
 use messagekit::operations::{COUNT_LIMIT, OutboxStatus, UnpublishedEvent};
-use messagekit_admin::ByteText;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::database::Database;
-use crate::output::{bytes, number, print, printable, table};
+use crate::output::{bytes, cell, number, print, printable, table};
+use crate::page::{Page, print_table};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     #[command(flatten)]
     database: Database,
-    /// At most this many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    limit: u32,
-    /// One JSON document instead of a table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    page: Page,
 }
 
 impl List {
@@ -26,23 +23,18 @@ impl List {
         let store = self.database.open().await?;
         // One more than the limit shows whether there are more.
         let read = async {
-            let events = store.store().unpublished_events(self.limit + 1).await?;
+            let events = store.store().unpublished_events(self.page.limit + 1).await?;
             Ok::<_, Error>((events, store.store().outbox_status().await?))
         };
         let read = read.await;
         store.close().await?;
         let (mut events, outbox) = read?;
-        let is_cut = events.len() > self.limit as usize;
-        events.truncate(self.limit as usize);
-        if self.json {
-            let events: Vec<Value> = events.iter().map(value).collect();
+        let is_cut = events.len() > self.page.limit as usize;
+        events.truncate(self.page.limit as usize);
+        if self.page.json {
             return print(json!({ "events": events, "is_cut": is_cut }));
         }
-        if events.is_empty() {
-            print("no event is pending")?;
-        } else {
-            print(rows(&events))?;
-        }
+        print_table(&rows(&events), "no event is pending")?;
         if is_cut {
             print("there are more: --limit")?;
         }
@@ -67,14 +59,14 @@ impl List {
     }
 }
 
-fn rows(events: &[UnpublishedEvent]) -> impl std::fmt::Display {
+fn rows(events: &[UnpublishedEvent]) -> Table {
     let now = Timestamp::now();
     let mut rows = table(&["event", "topic", "type", "key", "refused", "waits"]);
     for event in events {
         rows.add_row([
             printable(event.event_id.as_str()),
             printable(&event.topic),
-            event.event_type.as_deref().map(printable).unwrap_or_default(),
+            cell(&event.event_type),
             event.key.as_deref().map(bytes).unwrap_or_default(),
             event.attempts.to_string(),
             waits(event, now),
@@ -90,16 +82,4 @@ fn waits(event: &UnpublishedEvent, now: Timestamp) -> String {
     }
     let age = now.duration_since(event.ready_at).as_secs().max(0);
     format!("for {:#}", jiff::SignedDuration::from_secs(age))
-}
-
-fn value(event: &UnpublishedEvent) -> Value {
-    json!({
-        "event_id": event.event_id.as_str(),
-        "event_type": event.event_type,
-        "topic": &*event.topic,
-        "key": event.key.as_deref().map(ByteText::of),
-        "attempts": event.attempts,
-        "ready_at": event.ready_at.to_string(),
-        "is_delayed": event.is_delayed,
-    })
 }

@@ -1,12 +1,13 @@
 //! `messagekit replay cancel`.
 
 use messagekit::Error;
+use messagekit_admin::InDatabase;
 
 use super::job;
 use crate::database::Database;
-use crate::databases::documents;
+use crate::databases::name_of;
 use crate::operator::operator;
-use crate::output::print;
+use crate::output::{print, print_json};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Cancel {
@@ -30,7 +31,7 @@ impl Cancel {
         store.close().await?;
         let job = job?;
         match self.json {
-            true => print(documents(&self.database)?.replay(job)),
+            true => print_json(&InDatabase::new(name_of(&self.database)?, &job)),
             false => print(job::in_words(&job)),
         }
     }

@@ -1,12 +1,13 @@
 //! `messagekit replay count`.
 
 use messagekit::Error;
-use messagekit::operations::ReplayCount;
+use messagekit::operations::{ConsumerEvents, ReplayCount};
+use messagekit_admin::InDatabase;
 
 use super::chosen::Chosen;
 use crate::database::Database;
-use crate::databases::documents;
-use crate::output::{number, print, printable};
+use crate::databases::name_of;
+use crate::output::{number, print, print_json, printable};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Count {
@@ -25,7 +26,7 @@ impl Count {
         let count = store.store().replay_count(&self.chosen.filter()).await?;
         store.close().await?;
         if self.json {
-            return print(documents(&self.database)?.replay_count(count));
+            return print_json(&InDatabase::new(name_of(&self.database)?, count));
         }
         print(in_words(&count))
     }
@@ -34,18 +35,18 @@ impl Count {
 /// `12 events`, and a line for each consumer that would skip some of them.
 pub(super) fn in_words(count: &ReplayCount) -> String {
     let mut text = events(count.events);
-    for (consumer, skipped) in &count.skipped_by {
+    for ConsumerEvents { consumer, events } in &count.skipped_by {
         let consumer = printable(consumer);
         text.push_str(&format!(
             "\n{consumer} has had {} of them, and passes over those under the same ids",
-            number(*skipped)
+            number(*events)
         ));
     }
-    for (consumer, old) in &count.too_old_for {
+    for ConsumerEvents { consumer, events } in &count.too_old_for {
         let consumer = printable(consumer);
         text.push_str(&format!(
             "\n{} of them are older than {consumer} remembers, which sets those aside under the same ids",
-            number(*old)
+            number(*events)
         ));
     }
     text

@@ -1,12 +1,13 @@
 //! `messagekit replay list`.
 
 use messagekit::Error;
+use messagekit_admin as admin;
 
 use super::job;
 use crate::database::Database;
-use crate::databases::documents;
-use crate::output::{number, print, printable, table};
-use crate::page::{cut, one_more};
+use crate::databases::name_of;
+use crate::output::{cell, number, print_json, printable, table};
+use crate::page::{Page, cut, one_more, print_more, print_table};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
@@ -15,25 +16,18 @@ pub(super) struct List {
     /// Only those before this number: the last one of the page before
     #[arg(long, value_name = "ID")]
     before: Option<i64>,
-    /// At most this many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    limit: u32,
-    /// One JSON document instead of a table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    page: Page,
 }
 
 impl List {
     pub(super) async fn run(self) -> Result<(), Error> {
         let store = self.database.open().await?;
-        let mut jobs = store.store().replays(self.before, one_more(self.limit)).await?;
+        let mut jobs = store.store().replays(self.before, one_more(self.page.limit)).await?;
         store.close().await?;
-        let next = cut(&mut jobs, self.limit, |last| last.id);
-        if self.json {
-            return print(documents(&self.database)?.replays(jobs, next));
-        }
-        if jobs.is_empty() {
-            return print("no replays");
+        let next = cut(&mut jobs, self.page.limit, |last| last.id);
+        if self.page.json {
+            return print_json(&admin::List::of(&name_of(&self.database)?, jobs, next));
         }
         let mut rows =
             table(&["id", "state", "published", "events", "choice", "ids", "ordered by", "ordered", "error"]);
@@ -47,13 +41,10 @@ impl List {
                 one.order.ids.as_str().to_owned(),
                 printable(&one.ordered_by),
                 format!("{:.0}", one.ordered_at),
-                one.error.as_deref().map(printable).unwrap_or_default(),
+                cell(&one.error),
             ]);
         }
-        print(rows)?;
-        match next {
-            Some(id) => print(format_args!("more: --before {id}")),
-            None => Ok(()),
-        }
+        print_table(&rows, "no replays")?;
+        print_more("--before", next)
     }
 }

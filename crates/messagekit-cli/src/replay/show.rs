@@ -2,12 +2,13 @@
 
 use messagekit::Error;
 use messagekit::operations::{ReplayJob, Replays};
+use messagekit_admin::InDatabase;
 
 use super::follow::follow;
 use super::job;
 use crate::database::Database;
-use crate::databases::documents;
-use crate::output::{print, printable};
+use crate::databases::name_of;
+use crate::output::{print, print_json, printable};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
@@ -31,7 +32,7 @@ impl Show {
         store.close().await?;
         let found = found?;
         if self.json {
-            print(documents(&self.database)?.replay(found.clone()))?;
+            print_json(&InDatabase::new(name_of(&self.database)?, &found))?;
         } else {
             let pace = found.order.per_second.map(|pace| format!(", at most {pace} in a second"));
             print(format_args!(

@@ -1,5 +1,6 @@
 //! `messagekit replay start`.
 
+use messagekit_admin::InDatabase;
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
@@ -12,9 +13,9 @@ use super::follow::follow;
 use super::{count, job};
 use crate::confirm::confirm;
 use crate::database::Database;
-use crate::databases::documents;
+use crate::databases::name_of;
 use crate::operator::operator;
-use crate::output::print;
+use crate::output::{print, print_json};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Start {
@@ -85,7 +86,7 @@ impl Start {
         let ordered = store.order_replay(&order, &operator()).await?;
         if self.detach {
             return match self.json {
-                true => print(documents(&self.database)?.replay(ordered)),
+                true => print_json(&InDatabase::new(name_of(&self.database)?, &ordered)),
                 false => print(format_args!(
                     "{}; it goes on where `messagekit admin` runs, or with `messagekit replay show {} --follow`",
                     job::in_words(&ordered),
@@ -95,7 +96,7 @@ impl Start {
         }
         let done = follow(store, name, ordered.id).await?;
         match self.json {
-            true => print(documents(&self.database)?.replay(done.clone()))?,
+            true => print_json(&InDatabase::new(name_of(&self.database)?, &done))?,
             false => print(job::in_words(&done))?,
         }
         job::ended(&done)

@@ -6,9 +6,9 @@ use messagekit::adapter::codec;
 use messagekit::log::{
     Claimed, ClaimedRecord, CommitWatch, RecordClaim, RecordClaimer, RecordClaims, TopicStore, Which,
 };
+use messagekit::operations::ByteText;
 use messagekit::schema::canonical::Json;
 use messagekit::{Error, ErrorKind, Shutdown, chain};
-use messagekit_admin::ByteText;
 use messagekit_config::Configuration;
 use messagekit_topics::Topics;
 use serde_json::value::RawValue;

@@ -4,7 +4,7 @@ use jiff_sqlx::Timestamp;
 use messagekit::adapter::stored_outcome;
 use messagekit::operations::{
     AuditRecord, ConsumerOutcome, EventDetail, EventFailure, EventHead, FailedMessageHead, MAX_ENTRIES,
-    Publication,
+    Publication, PublicationState,
 };
 use messagekit::{Error, Headers, MessageId, Position, headers};
 use sqlx::postgres::PgRow;
@@ -141,15 +141,16 @@ fn detail_of(row: &PgRow) -> sqlx::Result<EventDetail> {
         row.try_get::<Option<i16>, _>(column).map(|n| n.unwrap_or_default().unsigned_abs().into())
     };
     let publication = match (time("rejected_at")?, time("available_at")?) {
-        (Some(at), _) => Publication::Rejected {
-            id: row.try_get("rejected")?,
-            attempts: row.try_get::<i32, _>("refusals")?.unsigned_abs(),
-            error: row.try_get("error")?,
+        (at @ Some(_), _) => Publication {
+            state: PublicationState::Rejected,
             at,
+            attempts: row.try_get::<i32, _>("refusals")?.unsigned_abs(),
+            rejected: row.try_get("rejected")?,
+            error: row.try_get("error")?,
         },
-        (None, Some(due)) if row.try_get("is_delayed")? => Publication::Delayed { due },
-        (None, Some(since)) => Publication::Pending { attempts: count("attempts")?, since },
-        (None, None) => Publication::Published,
+        (None, Some(due)) if row.try_get("is_delayed")? => Publication::delayed(due),
+        (None, Some(since)) => Publication::pending(count("attempts")?, since),
+        (None, None) => Publication::published(),
     };
     let created_at = row.try_get::<Timestamp, _>("created_at")?.to_jiff();
     let mut kept = Headers::new();

@@ -7,7 +7,7 @@ use jiff_sqlx::Timestamp;
 use messagekit::Error;
 use messagekit::adapter::stored_word;
 use messagekit::cleanup::NOTED_WITHIN;
-use messagekit::operations::{ConsumerPosition, ConsumerStatus, beyond_ids_of};
+use messagekit::operations::{ConsumerPosition, ConsumerStatus, StateCount, beyond_ids_of};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
@@ -135,8 +135,9 @@ pub(crate) async fn consumers(
         let word: &str = row.try_get("state").map_err(from_sqlx)?;
         let state = stored_word(None, "state", word)?;
         let consumer: &str = row.try_get("consumer").map_err(from_sqlx)?;
-        let count = row.try_get::<i64, _>("failed_messages").map_err(from_sqlx)?.unsigned_abs();
-        statuses.entry(consumer.to_owned()).and_modify(|status| status.failed_messages.push((state, count)));
+        let failed_messages = row.try_get::<i64, _>("failed_messages").map_err(from_sqlx)?.unsigned_abs();
+        let count = StateCount { state, failed_messages };
+        statuses.entry(consumer.to_owned()).and_modify(|status| status.failed_messages.push(count));
     }
     for (consumer, messages) in unhandled_types::of(&mut *connection, schema, &names).await? {
         statuses.entry(consumer).and_modify(|status| status.unhandled.push(messages));
@@ -168,7 +169,7 @@ fn status_of(row: &PgRow) -> sqlx::Result<ConsumerStatus> {
     Ok(ConsumerStatus {
         consumer: row.try_get("consumer")?,
         newest_marker_at: time("marked_at")?,
-        noted_at: time("noted_at")?,
+        last_activity_at: time("marked_at")?.max(time("noted_at")?),
         dedup_window: seconds.and_then(window),
         positions: Vec::new(),
         failed_messages: Vec::new(),

@@ -2,7 +2,7 @@
 
 use jiff_sqlx::{Timestamp, ToSqlx};
 use messagekit::cleanup::NOTED_WITHIN;
-use messagekit::operations::{EventCursor, EventFilter, EventHead, out_of_range};
+use messagekit::operations::{ConsumerEvents, EventCursor, EventFilter, EventHead, out_of_range};
 use messagekit::{Error, MessageId};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
@@ -124,7 +124,7 @@ pub(crate) async fn skipped_by(
     connection: &mut PgConnection,
     schema: &SchemaName,
     filter: &EventFilter,
-) -> Result<Vec<(String, u64)>, Error> {
+) -> Result<Vec<ConsumerEvents>, Error> {
     by_consumer(filtered(schema, SKIPPED_BY, filter), connection).await
 }
 
@@ -133,18 +133,20 @@ pub(crate) async fn too_old_for(
     connection: &mut PgConnection,
     schema: &SchemaName,
     filter: &EventFilter,
-) -> Result<Vec<(String, u64)>, Error> {
+) -> Result<Vec<ConsumerEvents>, Error> {
     by_consumer(filtered(schema, TOO_OLD_FOR, filter).bind(micros(NOTED_WITHIN)), connection).await
 }
 
 async fn by_consumer(
     select: Query<'_, Postgres, PgArguments>,
     connection: &mut PgConnection,
-) -> Result<Vec<(String, u64)>, Error> {
+) -> Result<Vec<ConsumerEvents>, Error> {
     let rows = select.fetch_all(connection).await.map_err(from_sqlx)?;
-    let read = |row: &PgRow| Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.unsigned_abs()));
-    let all: Vec<(String, u64)> = rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(from_sqlx)?;
-    Ok(all.into_iter().filter(|(_, events)| *events > 0).collect())
+    let read = |row: &PgRow| {
+        Ok(ConsumerEvents { consumer: row.try_get(0)?, events: row.try_get::<i64, _>(1)?.unsigned_abs() })
+    };
+    let all: Vec<ConsumerEvents> = rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(from_sqlx)?;
+    Ok(all.into_iter().filter(|counted| counted.events > 0).collect())
 }
 
 fn head_of(row: &PgRow) -> Result<EventHead, Error> {

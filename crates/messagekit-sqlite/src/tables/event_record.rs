@@ -6,7 +6,7 @@ use bytes::Bytes;
 use messagekit::adapter::headers_from_json;
 use messagekit::operations::{
     AuditRecord, ConsumerOutcome, EventDetail, EventFailure, EventHead, FailedMessageHead, MAX_ENTRIES,
-    MarkerOutcome, Publication,
+    MarkerOutcome, Publication, PublicationState,
 };
 use messagekit::{Error, ErrorKind, MessageId, Position, headers};
 use rusqlite::{Connection, Row};
@@ -84,11 +84,15 @@ fn detail_of(row: &Row<'_>, id: &MessageId) -> Result<EventDetail, Error> {
     let created_at = time(4)?.ok_or_else(|| Error::new(ErrorKind::Corrupt, "stored record has no time"))?;
     let read = || -> rusqlite::Result<_> {
         let publication = match (rejected_at, since) {
-            (Some(at), _) => {
-                Publication::Rejected { id: row.get(17)?, attempts: row.get(18)?, error: row.get(19)?, at }
-            }
-            (None, Some(since)) => Publication::Pending { attempts: row.get(15)?, since },
-            (None, None) => Publication::Published,
+            (at @ Some(_), _) => Publication {
+                state: PublicationState::Rejected,
+                at,
+                attempts: row.get(18)?,
+                rejected: row.get(17)?,
+                error: row.get(19)?,
+            },
+            (None, Some(since)) => Publication::pending(row.get(15)?, since),
+            (None, None) => Publication::published(),
         };
         let topic: Arc<str> = row.get(2)?;
         let columns =
@@ -129,7 +133,7 @@ fn delayed_of(row: &Row<'_>, id: &MessageId) -> Result<EventDetail, Error> {
         created_at,
         payload_bytes: payload_bytes.into(),
     };
-    Ok(EventDetail { head, headers: kept, links, position: None, publication: Publication::Delayed { due } })
+    Ok(EventDetail { head, headers: kept, links, position: None, publication: Publication::delayed(due) })
 }
 
 /// Returns the marker of each consumer.

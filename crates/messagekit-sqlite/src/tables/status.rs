@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use messagekit::Error;
 use messagekit::operations::{
-    COUNT_LIMIT, ConsumerPosition, ConsumerStatus, FailedMessageState, beyond_ids_of,
+    COUNT_LIMIT, ConsumerPosition, ConsumerStatus, FailedMessageState, StateCount, beyond_ids_of,
 };
 use rusqlite::{Connection, Result};
 
@@ -84,7 +84,7 @@ fn of(
     for state in FailedMessageState::ALL {
         let rows = "messagekit_failed_messages WHERE consumer_id = ?1 AND state = ?2";
         let count = capped(conn, rows, (id, state.as_str())).map_err(from_sqlite)?;
-        failed_messages.extend((count > 0).then_some((state, count)));
+        failed_messages.extend((count > 0).then_some(StateCount { state, failed_messages: count }));
     }
     let due = "messagekit_failed_messages WHERE consumer_id = ?1 AND due <= ?2
         AND state IN ('retry_scheduled', 'retry_requested')";
@@ -92,7 +92,7 @@ fn of(
         WHERE consumer_id = ?1 AND parked = 1 AND state NOT IN ('resolved', 'discarded'))";
     Ok(ConsumerStatus {
         newest_marker_at: marker.map(timestamp).transpose()?,
-        noted_at: noted.map(timestamp).transpose()?,
+        last_activity_at: marker.max(noted).map(timestamp).transpose()?,
         dedup_window: seconds.and_then(window),
         positions: positions(conn, id).map_err(from_sqlite)?,
         failed_messages,

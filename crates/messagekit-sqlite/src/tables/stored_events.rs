@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use messagekit::operations::{EventCursor, EventFilter, EventHead, ReplayCount, StoredEvent, out_of_range};
+use messagekit::operations::{
+    ConsumerEvents, EventCursor, EventFilter, EventHead, ReplayCount, StoredEvent, out_of_range,
+};
 use messagekit::{Error, ErrorKind, MessageId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
@@ -137,7 +139,9 @@ pub(crate) fn count(conn: &Connection, filter: &EventFilter, now: i64) -> rusqli
     );
     let skipped_by = conn
         .prepare_cached(&skipped)?
-        .query_map(params_from_iter(&chosen.values), |row| Ok((row.get(0)?, row.get::<_, u32>(1)?.into())))?
+        .query_map(params_from_iter(&chosen.values), |row| {
+            Ok(ConsumerEvents { consumer: row.get(0)?, events: row.get::<_, u32>(1)?.into() })
+        })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     let mut too_old_for = Vec::new();
     for (consumer, begin) in cleanup::begins(conn, now)? {
@@ -147,7 +151,7 @@ pub(crate) fn count(conn: &Connection, filter: &EventFilter, now: i64) -> rusqli
                 chosen.sql
             ))?
             .query_row(params_from_iter(&chosen.values), |row| row.get(0))?;
-        too_old_for.extend((old > 0).then(|| (consumer, old.into())));
+        too_old_for.extend((old > 0).then(|| ConsumerEvents { consumer, events: old.into() }));
     }
     Ok(ReplayCount { events: events.into(), skipped_by, too_old_for })
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use messagekit::adapter::{Markers, OutboxRows};
 use messagekit::operations::{
-    Action, EventFilter, EventHead, FailedMessages, Operator, ReplayIds, ReplayJob, ReplayLease, ReplayOrder,
-    ReplayState, Replays, StoredEvent,
+    Action, ConsumerEvents, EventFilter, EventHead, FailedMessages, Operator, ReplayIds, ReplayJob,
+    ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent,
 };
 use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 
@@ -151,7 +151,7 @@ pub async fn count_tells_what_would_be_published<F: OperatorsFixture>(fixture: &
     }
     claim_now(&store, &unique("idle"), &received(&topic, "")).await;
     let count = store.replay_count(&of_topic(&topic)).await.expect("counts are answered");
-    assert_eq!((count.events, count.skipped_by), (3, vec![(consumer, 2)]));
+    assert_eq!((count.events, count.skipped_by), (3, vec![ConsumerEvents { consumer, events: 2 }]));
     let none = store.replay_count(&of_topic(&unique("topic"))).await.expect("counts are answered");
     assert_eq!((none.events, none.skipped_by), (0, Vec::new()));
     assert_eq!(store.replays(None, 10).await.expect("replays are listed"), []);
@@ -178,9 +178,9 @@ pub async fn count_tells_what_is_too_old<F: OperatorsFixture>(fixture: &F) {
         let count = store.replay_count(&of_topic(&topic)).await.expect("counts are answered");
         assert_eq!(count.events, 2);
         match &count.too_old_for[..] {
-            [] | [(_, 1)] => false,
+            [] | [ConsumerEvents { events: 1, .. }] => false,
             old => {
-                assert_eq!(old, [(short.clone(), 2)]);
+                assert_eq!(old, [ConsumerEvents { consumer: short.clone(), events: 2 }]);
                 true
             }
         }
@@ -204,7 +204,11 @@ pub async fn count_tells_what_no_marker_remembers<F: OperatorsFixture>(fixture: 
     for longer in [Some(week * 2), None] {
         note(fixture, &consumer, longer).await;
         let count = store.replay_count(&of_topic(&topic)).await.expect("counts are answered");
-        assert_eq!((count.events, count.too_old_for), (2, vec![(consumer.clone(), 1)]), "{longer:?}");
+        assert_eq!(
+            (count.events, count.too_old_for),
+            (2, vec![ConsumerEvents { consumer: consumer.clone(), events: 1 }]),
+            "{longer:?}"
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use messagekit::adapter::{Markers, ReceivedMessage};
 use messagekit::operations::{
     ConsumerStatus, DatabaseStatus, EventFilter, FailedMessageState, ReplayIds, ReplayOrder, Replays,
-    RetryRunner,
+    RetryRunner, StateCount,
 };
 use messagekit::{Message, MessageId, headers};
 
@@ -24,7 +24,7 @@ pub async fn status_has_each_consumer_with_a_marker<F: OperatorsFixture>(fixture
     assert_eq!(status(fixture, &consumer).await, None);
     claim_now(&store, &consumer, &received(&unique("topic"), "{}")).await;
     let known = status(fixture, &consumer).await.expect("it has a marker");
-    assert!(known.newest_marker_at.is_some() && known.last_activity_at().is_some(), "{known:?}");
+    assert!(known.newest_marker_at.is_some() && known.last_activity_at.is_some(), "{known:?}");
     assert_eq!((known.failed_messages, known.blocked_keys, known.retries_due), (vec![], 0, 0));
 }
 
@@ -52,8 +52,9 @@ pub async fn status_counts_failed_messages<F: OperatorsFixture>(fixture: &F) {
     park_now(&store, &consumer, &of_key(&topic, "a", 1), &dead("no")).await;
     let known = status(fixture, &consumer).await.expect("it has failed messages");
     let mut states = known.failed_messages.clone();
-    states.sort_by_key(|(state, _)| state.as_str());
-    assert_eq!(states, [(FailedMessageState::Dead, 2), (FailedMessageState::RetryScheduled, 2)]);
+    states.sort_by_key(|count| count.state.as_str());
+    let two = |state| StateCount { state, failed_messages: 2 };
+    assert_eq!(states, [two(FailedMessageState::Dead), two(FailedMessageState::RetryScheduled)]);
     assert_eq!((known.blocked_keys, known.retries_due), (1, 1));
     assert_eq!(known.oldest_failed_at, Some(oldest), "the first one");
 }
@@ -92,7 +93,7 @@ pub async fn consumer_is_seen_when_it_notes_its_window<F: OperatorsFixture>(fixt
     set_aside_now(&store, &consumer, &received(&unique("topic"), "{}"), &dead("no")).await;
     let seen = async || store.last_seen(&consumer).await.expect("it is answered");
     assert_eq!(seen().await, None, "it has a failed message, and no process");
-    assert!(!RetryRunner::of(&store, &consumer).await.expect("it is answered").is_running());
+    assert!(!RetryRunner::of(&store, &consumer).await.expect("it is answered").is_running);
     store.note_window(&consumer, None).await.expect("the window is recorded");
     let first = seen().await.expect("it has run");
     assert!(first < RetryRunner::SEEN_WITHIN, "{first:?}");
@@ -100,11 +101,11 @@ pub async fn consumer_is_seen_when_it_notes_its_window<F: OperatorsFixture>(fixt
     let later = seen().await.expect("it has run");
     assert!(later > first, "time passes in the database: {later:?} after {first:?}");
     let runner = RetryRunner::of(&store, &consumer).await.expect("it is answered");
-    assert_eq!((runner.is_running(), &runner.consumer), (true, &consumer));
+    assert_eq!((runner.is_running, &runner.consumer), (true, &consumer));
     assert_eq!(store.last_seen(&unique("consumer")).await.expect("it is answered"), None);
 
     let bookkeeper = format!("{consumer}.queues");
     store.note_window(&bookkeeper, None).await.expect("the window is recorded");
     let runner = RetryRunner::of(&store, &format!("queue:{consumer}")).await.expect("it is answered");
-    assert_eq!((runner.is_running(), &runner.consumer), (true, &bookkeeper), "a bookkeeper redelivers it");
+    assert_eq!((runner.is_running, &runner.consumer), (true, &bookkeeper), "a bookkeeper redelivers it");
 }

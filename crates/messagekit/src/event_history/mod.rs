@@ -3,7 +3,7 @@
 mod publication;
 mod record;
 
-pub use publication::{Publication, PublisherMode, PublisherState, UnpublishedEvent};
+pub use publication::{Publication, PublicationState, PublisherMode, PublisherState, UnpublishedEvent};
 pub use record::{ConsumerOutcome, EventDetail, EventFailure, EventRecord, LinkedEvent, chosen_by};
 
 use crate::store::BoxFuture;

@@ -1,13 +1,16 @@
 //! What one database knows of one event.
 
+use messagekit::operations::ByteText;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::{Publication, PublisherState};
 use crate::MessageId;
 use crate::audit::AuditRecord;
+use crate::byte_text::{self};
 use crate::failed_messages::FailedMessageHead;
 use crate::marker_outcome::MarkerOutcome;
 use crate::message::{EventLinks, Headers, Position};
@@ -63,43 +66,54 @@ pub struct EventDetail {
 }
 
 /// An event with the ids that tie it to others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LinkedEvent {
     /// Its id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub event_id: MessageId,
     /// Its type.
     pub event_type: Option<String>,
     /// Its topic.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub topic: Arc<str>,
     /// Its key.
+    #[serde(serialize_with = "byte_text::serialize")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<ByteText>))]
     pub key: Option<Bytes>,
     /// When its row was written, by the database's clock.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
     /// The events that led to it.
+    #[serde(flatten)]
     pub links: EventLinks,
 }
 
 /// The processed marker of one consumer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConsumerOutcome {
     /// The consumer; `queue:` or `topic:` and a name for a dead letter that a broker kept.
     pub consumer: String,
     /// The outcome.
     pub outcome: MarkerOutcome,
     /// When the marker was last written.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub processed_at: Timestamp,
     /// How many runs began and have not ended, or ended with their process.
     pub in_flight_attempts: u32,
 }
 
 /// A failure of an event elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventFailure {
     /// The consumer, queue or topic.
     pub consumer: String,
     /// The reason.
     pub reason: String,
     /// When it was recorded.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
 }
 

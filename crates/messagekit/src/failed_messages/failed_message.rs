@@ -1,35 +1,48 @@
 //! Failed messages, and their filters and totals.
 
+use messagekit::operations::ByteText;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use serde::Serialize;
+
 use super::{FailedMessageState, FailedRun, Origin, StateReason};
+use crate::byte_text::{self};
+use crate::message::position;
 use crate::store::ReceivedMessage;
 use crate::{MessageId, Position};
 
 /// Describes a failed message without the message itself, for lists.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FailedMessageHead {
     /// The failed message's number in its database; later ones are greater.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub id: i64,
     /// The consumer that could not handle it. For a broker's dead letter: `queue:` or `topic:` and the name of the
     /// source. For a row of a table source whose event could not be written: `route:`, the topic and the table.
     pub consumer: String,
     /// The component that set it aside.
     pub origin: Origin,
-    /// Redelivery target of a broker's dead letter: the queue or the retry topic. `None` for a consumer's own failed
+    /// Redelivery target of a broker's dead letter: the queue or the retry topic; absent for a consumer's own failed
     /// message.
     pub return_to: Option<String>,
     /// The message's id, or its position if it has no usable id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub message_id: MessageId,
     /// The topic or queue it was read from.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub topic: Arc<str>,
     /// Its position, if the transport has positions.
+    #[serde(flatten, serialize_with = "position::serialize_place")]
+    #[cfg_attr(feature = "openapi", schema(value_type = position::Place))]
     pub position: Option<Position>,
     /// Its key.
+    #[serde(serialize_with = "byte_text::serialize")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<ByteText>))]
     pub key: Option<Bytes>,
     /// The event type its headers name.
     pub event_type: Option<String>,
@@ -47,16 +60,19 @@ pub struct FailedMessageHead {
     /// itself.
     pub holds_back: u64,
     /// When it runs again, by database time; while leased, the end of the lease.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub due: Option<Timestamp>,
-    /// Why it failed, in one word, as [`FailureKind`](crate::adapter::FailureKind) spells it.
+    /// Why it failed, in one word.
     pub kind: String,
     /// The error with its sources, in one line.
     pub error: String,
     /// Equal for failures that differ only in numbers.
     pub fingerprint: String,
     /// When it was first set aside.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub set_aside_at: Timestamp,
     /// When its state last changed.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub changed_at: Timestamp,
     /// The length of its payload in bytes.
     pub payload_bytes: u64,
@@ -125,7 +141,8 @@ impl FailedMessageFilter {
 }
 
 /// Counts failed messages of one consumer and state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FailedMessageTotal {
     /// The consumer.
     pub consumer: String,
@@ -136,7 +153,8 @@ pub struct FailedMessageTotal {
 }
 
 /// Groups failed messages with the same fingerprint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FailedMessageGroup {
     /// The common fingerprint.
     pub fingerprint: String,
@@ -151,8 +169,10 @@ pub struct FailedMessageGroup {
     /// Number of failed messages.
     pub failed_messages: u64,
     /// When the first was set aside.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub first: Timestamp,
     /// When the last was set aside.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub last: Timestamp,
     /// The number of the newest message.
     pub newest: i64,

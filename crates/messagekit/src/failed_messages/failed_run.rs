@@ -1,26 +1,28 @@
 //! The runs of a failed message that failed.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{Error, ErrorKind};
 
-/// One run of a failed message that failed. A failed message has its last [`KEPT`](Self::KEPT), also after a retry has set its
+/// One run of a failed message that failed. A failed message has its last 20, also after a retry has set its
 /// attempts to 0.
 ///
 /// A run that ended with its process counts when the next one begins. A crash of several messages at once counts for none of
 /// them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FailedRun {
     /// When it failed, by database time. Of a run that ended without a result: when it began.
-    #[serde(with = "microseconds")]
+    #[serde(deserialize_with = "microseconds")]
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
     /// Its number, as the attempts of the message counted it then.
     pub attempt: u32,
     /// The error with its sources, in one line.
     #[serde(default = "without_result")]
     pub error: String,
-    /// The process that ran it. `None` where an earlier program did.
+    /// The process that ran it; absent where an earlier program did.
     pub instance: Option<String>,
 }
 
@@ -58,18 +60,9 @@ fn without_result() -> String {
     FailedRun::WITHOUT_RESULT.to_owned()
 }
 
-/// A time as a number, which every database writes alike.
-mod microseconds {
-    use jiff::Timestamp;
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_i64(time.as_microsecond())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        Timestamp::from_microsecond(i64::deserialize(deserializer)?).map_err(de::Error::custom)
-    }
+/// Reads a time as a number, which every database writes alike.
+fn microseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    Timestamp::from_microsecond(i64::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
 #[cfg(test)]
@@ -79,9 +72,9 @@ mod tests {
     #[test]
     fn runs_are_read_back_as_they_were_written() {
         let at = Timestamp::from_microsecond(1_700_000_000_123_456).expect("a time");
-        let runs = vec![FailedRun { at, attempt: 3, error: "no \"stock\"".to_owned(), instance: None }];
-        let stored = serde_json::to_string(&runs).expect("runs are JSON");
-        assert_eq!(FailedRun::list(&stored).expect("it was written so"), runs);
+        let runs = [FailedRun { at, attempt: 3, error: "no \"stock\"".to_owned(), instance: None }];
+        let stored = r#"[{"at": 1700000000123456, "attempt": 3, "error": "no \"stock\"", "instance": null}]"#;
+        assert_eq!(FailedRun::list(stored).expect("it was written so"), runs);
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::Error;
-use crate::status::DatabaseStatus;
+use crate::status::{DatabaseStatus, whole_seconds};
 
 /// The consumer that carries out the retries of failed messages, and when a process of it was seen.
 ///
@@ -13,12 +15,17 @@ use crate::status::DatabaseStatus;
 ///
 /// A [`Consumer`](crate::Consumer) is seen once it has reached its source. A pipeline of typed topics runs its retries without being
 /// seen, and a group over HTTP takes none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RetryRunner {
     /// The consumer's name. Of a bookkeeper that was never seen, the default one.
     pub consumer: String,
-    /// How long ago one of its processes was seen, by database time; `None` if none ever was. Processes that run note it
+    /// Whether a process of it was seen within 30 seconds.
+    pub is_running: bool,
+    /// How long ago one of its processes was seen, by database time; absent if none ever was. Processes that run note it
     /// every ten seconds.
+    #[serde(rename = "last_seen_seconds", serialize_with = "whole_seconds")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     pub last_seen: Option<Duration>,
 }
 
@@ -32,7 +39,7 @@ impl RetryRunner {
     /// # use messagekit::operations::{DatabaseStatus, RetryRunner};
     /// # async fn look(store: &impl DatabaseStatus) -> Result<(), messagekit::Error> {
     /// let runner = RetryRunner::of(store, "billing").await?;
-    /// if !runner.is_running() {
+    /// if !runner.is_running {
     ///     println!("start consumer {}", runner.consumer);
     /// }
     /// # Ok(()) }
@@ -45,19 +52,17 @@ impl RetryRunner {
             None => consumer.to_owned(),
             Some(ending) => {
                 let known = store.consumer_statuses().await?.into_iter();
-                let known =
-                    known.filter(|status| status.consumer.ends_with(ending) && status.noted_at.is_some());
-                let latest = known.max_by_key(|status| status.noted_at);
+                let known = known.filter(|status| status.consumer.ends_with(ending));
+                let latest = known.max_by_key(|status| status.last_activity_at);
                 latest.map_or_else(|| format!("bookkeeper{ending}"), |status| status.consumer)
             }
         };
         let last_seen = store.last_seen(&consumer).await?;
-        Ok(Self { consumer, last_seen })
+        Ok(Self::new(consumer, last_seen))
     }
 
-    /// Returns whether a process of it was seen within [`SEEN_WITHIN`](Self::SEEN_WITHIN).
-    pub fn is_running(&self) -> bool {
-        self.last_seen.is_some_and(|last| last <= Self::SEEN_WITHIN)
+    fn new(consumer: String, last_seen: Option<Duration>) -> Self {
+        Self { is_running: last_seen.is_some_and(|last| last <= Self::SEEN_WITHIN), consumer, last_seen }
     }
 }
 
@@ -76,13 +81,11 @@ mod tests {
 
     #[test]
     fn a_runner_was_seen_lately_or_does_not_run() {
-        let seen = |seconds| RetryRunner {
-            consumer: "billing".to_owned(),
-            last_seen: Some(Duration::from_secs(seconds)),
+        let runs = |seconds: Option<u64>| {
+            RetryRunner::new("billing".to_owned(), seconds.map(Duration::from_secs)).is_running
         };
-        assert!(seen(0).is_running() && seen(30).is_running());
-        assert!(!seen(31).is_running());
-        assert!(!RetryRunner { last_seen: None, ..seen(0) }.is_running());
+        assert!(runs(Some(0)) && runs(Some(30)));
+        assert!(!runs(Some(31)) && !runs(None));
     }
 
     #[test]

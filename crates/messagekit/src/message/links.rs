@@ -1,5 +1,7 @@
 //! The events that led to an event.
 
+use serde::Serialize;
+
 use super::headers::{CAUSATION_ID, CORRELATION_ID, REPLAY_OF};
 use super::{Headers, MessageId, Meta};
 
@@ -7,13 +9,17 @@ use super::{Headers, MessageId, Meta};
 ///
 /// The outbox hands them to its store in headers of their own, because no store reads a payload. A store
 /// [takes](Self::take) them out and keeps them where they can be looked up: no broker and no reader of a log sees them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventLinks {
     /// The first event of the chain.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub correlation_id: Option<MessageId>,
     /// The event that led to this one.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub causation_id: Option<MessageId>,
     /// The event that this one republishes under a new id.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub replay_of: Option<MessageId>,
 }
 

@@ -13,7 +13,7 @@ pub(crate) mod json_text;
 mod links;
 #[allow(clippy::module_inception, reason = "a module has the name of the thing in it")]
 mod message;
-mod position;
+pub(crate) mod position;
 mod raw_envelope;
 mod read_versions;
 mod trace_context;

@@ -1,7 +1,10 @@
 //! Rejected events, and the operations to retry or discard them.
 
 use jiff::Timestamp;
+use messagekit::operations::ByteText;
+use serde::Serialize;
 
+use crate::byte_text::{self};
 use crate::failed_messages::Operator;
 use crate::store::BoxFuture;
 use crate::{Error, ErrorKind, MessageId};
@@ -44,17 +47,22 @@ pub fn no_rejected_event(id: i64) -> Error {
 }
 
 /// An event that the relay has set aside.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RejectedEvent {
     /// Its number.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub id: i64,
     /// The event's id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub event_id: MessageId,
     /// Its topic.
     pub topic: String,
     /// Its type.
     pub event_type: Option<String>,
     /// Its key.
+    #[serde(serialize_with = "byte_text::serialize")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<ByteText>))]
     pub key: Option<String>,
     /// How many bytes its payload has.
     pub payload_bytes: u64,
@@ -63,8 +71,10 @@ pub struct RejectedEvent {
     /// The last error of the broker; `None` for an event that waits.
     pub error: Option<String>,
     /// The time when its row was written.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
     /// The time when it was set aside.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub rejected_at: Timestamp,
     /// The number of events that wait behind it; 0 for an event that waits itself.
     pub behind: u64,

@@ -7,18 +7,21 @@ use crate::health::{ConsumerReady, HeldBack, Status};
 
 /// The state of a running service, by its own `/health/ready`.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ServiceView {
-    service: String,
-    status: Status,
+pub struct ServiceState {
+    /// Its name.
+    pub service: String,
+    /// Its status, as bad as its worst part.
+    pub status: Status,
     /// Why it is not healthy.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    error: Option<String>,
+    pub error: Option<String>,
     /// The closed gate of a bridge.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    held_back_by: Option<HeldBack>,
-    consumers: Vec<ConsumerReady>,
+    pub held_back_by: Option<HeldBack>,
+    /// Its consumers.
+    pub consumers: Vec<ConsumerReady>,
 }
 
 /// The parts that the documents of services, bridges, relays and bookkeepers have.
@@ -48,13 +51,13 @@ struct Part {
     status: Option<Status>,
 }
 
-impl ServiceView {
+impl ServiceState {
     pub(super) fn of(service: &str, is_ready: bool, document: &[u8]) -> Self {
         let Ok(document) = serde_json::from_slice::<Document>(document) else {
             return Self::silent(service, "no service of messagekit serves its health there");
         };
         // What an operator should look at leaves a service ready.
-        let consumers = document.consumers.iter().map(ConsumerReady::status);
+        let consumers = document.consumers.iter().map(|consumer| consumer.status);
         let relays = document.relays.iter().filter_map(|relay| relay.status);
         let worst = consumers.chain(relays).max().unwrap_or(Status::Healthy);
         let parts = document.databases.into_iter().chain(document.connections).chain(document.relays);
@@ -88,7 +91,7 @@ mod tests {
     #[test]
     fn a_service_that_is_ready_is_as_well_as_its_worst_part() {
         let status =
-            |is_ready, document: &str| ServiceView::of("billing", is_ready, document.as_bytes()).status;
+            |is_ready, document: &str| ServiceState::of("billing", is_ready, document.as_bytes()).status;
         let consumer = r#"{"consumers": [{"consumer": "billing", "status": "degraded", "lanes": 1}]}"#;
         assert_eq!(status(true, consumer), Status::Degraded);
         assert_eq!(status(false, consumer), Status::Unhealthy);
