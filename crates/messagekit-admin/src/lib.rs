@@ -48,6 +48,7 @@ mod in_database;
 mod list;
 mod metrics_page;
 mod metrics_router;
+mod next_link;
 mod overview;
 mod page;
 mod parameters;

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use axum::Json;
 use jiff::Timestamp;
 use messagekit::Error;
 use messagekit::operations::{
@@ -18,7 +17,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::InDatabase;
 use crate::app::App;
 use crate::database::{Database, Unreachable, Which, ask_all};
-use crate::page::{Part, next_link, page};
+use crate::next_link::next_link;
 use crate::problem::Problem;
 
 /// An entry of a [`List`].
@@ -118,21 +117,6 @@ impl<T: Listed + ToSchema> ToSchema for List<T> {
 /// The name of the schema of an entry, as the description of a route makes it.
 fn entry<T: ToSchema>() -> String {
     format!("{}_{}", InDatabase::<T>::name(), T::name())
-}
-
-/// Answers with a page over the databases that a request means. `read` returns the entries of one below a number, greatest first.
-pub(crate) async fn answer_page<'a, T: Paged, F>(
-    app: &'a App,
-    which: &Which,
-    (part, query): (&Part, Option<&str>),
-    read: impl Fn(&'a Database, Option<i64>, u32) -> F,
-) -> Result<Json<List<T>>, Problem>
-where
-    F: Future<Output = Result<Vec<T>, Error>>,
-{
-    let databases = app.databases.meant(which.database.as_deref())?;
-    let list = page(databases, part.before(), part.limit(), read).await?;
-    Ok(Json(list.linked(query, "before")))
 }
 
 /// Answers with all entries of the databases that a request means, by database.

@@ -1,10 +1,12 @@
 //! Pages over several databases: newest first, with a position in each database.
 
+use axum::Json;
 use messagekit::Error;
 use utoipa::IntoParams;
 
 use crate::InDatabase;
-use crate::database::{Database, ask_all};
+use crate::app::App;
+use crate::database::{Database, Which, ask_all};
 use crate::list::{List, Paged};
 use crate::parameters::{FromParameters, Parameters};
 use crate::problem::Problem;
@@ -125,23 +127,19 @@ where
     Ok(List { entries, unreachable: answers.unreachable, next })
 }
 
-/// Returns the link to the next page: the same query from another position.
-pub(crate) fn next_link(query: Option<&str>, name: &str, value: &str) -> String {
-    let kept = query.unwrap_or_default().split('&');
-    let kept = kept.filter(|pair| !pair.is_empty() && pair.split('=').next() != Some(name));
-    let mut link: String = kept.map(|pair| format!("{pair}&")).collect();
-    link.insert(0, '?');
-    link.push_str(name);
-    link.push('=');
-    for byte in value.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b':' | b',' => {
-                link.push(char::from(byte));
-            }
-            byte => link.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    link
+/// Answers with a page over the databases that a request means. `read` returns the entries of one below a number, greatest first.
+pub(crate) async fn answer_page<'a, T: Paged, F>(
+    app: &'a App,
+    which: &Which,
+    (part, query): (&Part, Option<&str>),
+    read: impl Fn(&'a Database, Option<i64>, u32) -> F,
+) -> Result<Json<List<T>>, Problem>
+where
+    F: Future<Output = Result<Vec<T>, Error>>,
+{
+    let databases = app.databases.meant(which.database.as_deref())?;
+    let list = page(databases, part.before(), part.limit(), read).await?;
+    Ok(Json(list.linked(query, "before")))
 }
 
 #[cfg(test)]
@@ -156,17 +154,5 @@ mod tests {
         for text in ["", "0", "-1", "a", "a:", "a:x", "a:1,", ":", "99999999999999999999"] {
             assert_eq!(Position::read(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn the_next_link_keeps_the_filters() {
-        assert_eq!(
-            next_link(Some("state=dead&before=9&key=a%26b"), "before", "7"),
-            "?state=dead&key=a%26b&before=7"
-        );
-        assert_eq!(
-            next_link(None, "after", "2026-01-01T00:00:00Z/m 1"),
-            "?after=2026-01-01T00:00:00Z%2Fm%201"
-        );
     }
 }

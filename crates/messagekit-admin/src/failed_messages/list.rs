@@ -8,8 +8,8 @@ use utoipa::IntoParams;
 use super::filter::FilterQuery;
 use crate::app::App;
 use crate::database::Which;
-use crate::list::{FailedMessageList, GroupList, TotalList, answer_page, list_all};
-use crate::page::{LIMIT, MAX_LIMIT, Part};
+use crate::list::{FailedMessageList, GroupList, TotalList, list_all};
+use crate::page::{LIMIT, MAX_LIMIT, Part, answer_page};
 use crate::parameters::{FromParameters, Parameters, Query};
 use crate::problem::Problem;
 

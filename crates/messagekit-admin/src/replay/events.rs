@@ -9,7 +9,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::database::Which;
-use crate::page::{LIMIT, MAX_LIMIT, next_link};
+use crate::next_link::next_link;
+use crate::page::{LIMIT, MAX_LIMIT};
 use crate::parameters::{FromParameters, Parameters, Query, usable_time};
 use crate::problem::Problem;
 

@@ -10,8 +10,8 @@ use crate::app::App;
 use crate::body::{NoBody, Number};
 use crate::caller::Caller;
 use crate::database::Which;
-use crate::list::{ReplayList, answer_page};
-use crate::page::Part;
+use crate::list::ReplayList;
+use crate::page::{Part, answer_page};
 use crate::parameters::Query;
 use crate::problem::Problem;
 
