@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use messagekit::adapter::{codec, on_wire};
-use messagekit::schema::{Validation, ValidationMode};
 use messagekit::{Envelope, Event, EventRegistry, Message, WireForm};
+use messagekit_schema::{EventContracts, Validation, ValidationMode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -81,7 +81,7 @@ impl EventSchema {
         }
     }
 
-    /// Takes a JSON Schema for the data of an event, such as that of its [`Contract`](messagekit::schema::Contract), as a text: a registry
+    /// Takes a JSON Schema for the data of an event, such as that of its [`Contract`](messagekit_schema::Contract), as a text: a registry
     /// compares texts. The data is framed JSON, and is not checked here: that is
     /// [`Outbox::validation`](messagekit::Outbox::validation).
     ///

@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use apache_avro::Schema;
 use apache_avro::schema_compatibility::SchemaCompatibility;
 use messagekit::adapter::BoxFuture;
-use messagekit::schema::{Compatibility, Shape};
 use messagekit::{Error, ErrorKind};
+use messagekit_schema::{Compatibility, Shape};
 
 use crate::{
     AvroSchema, RegisteredSchema, SchemaDocument, SchemaFormat, SchemaId, SchemaReference, SchemaRegistry,

@@ -2,7 +2,7 @@
 
 use messagekit::Error;
 use messagekit::log::TopicDefinition;
-use messagekit::schema::Shape;
+use messagekit_schema::Shape;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;

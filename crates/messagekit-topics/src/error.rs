@@ -3,7 +3,7 @@
 use std::fmt;
 
 use messagekit::ErrorKind;
-use messagekit::schema::Difference;
+use messagekit_schema::Difference;
 
 use crate::pipeline::{ArmFailure, Shown};
 

@@ -1,7 +1,7 @@
 //! Fields that a rule of a topic names.
 
-use messagekit::schema::Shape;
 use messagekit::{Error, ErrorKind};
+use messagekit_schema::Shape;
 
 /// Checks that a shape has every field, each named once, and returns them sorted.
 ///

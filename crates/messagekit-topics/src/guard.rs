@@ -1,7 +1,7 @@
 //! Compares the topic of a file with the program's.
 
 use messagekit::log::TopicDefinition;
-use messagekit::schema::{Shape, differences, is_compatible};
+use messagekit_schema::{Shape, differences, is_compatible};
 use serde_json::Value;
 
 use crate::{Error, SchemaMismatch};
@@ -57,7 +57,7 @@ fn has_more(stored: &Shape, given: &Shape) -> bool {
 
 fn mismatch(
     stored: &TopicDefinition,
-    differences: Vec<messagekit::schema::Difference>,
+    differences: Vec<messagekit_schema::Difference>,
     dedup: Option<(Vec<String>, Vec<String>)>,
     key: Option<(Option<String>, Option<String>)>,
 ) -> Error {

@@ -9,8 +9,8 @@ use messagekit::log::{
     CommitWatch, RecordPage, RecordQuery, RecordStatus, TopicRecord, TopicStore, topic_was_dropped,
     topic_was_migrated,
 };
-use messagekit::schema::canonical::{self, Json};
 use messagekit::{Backoff, Error as CoreError, ErrorKind, Position};
+use messagekit_schema::canonical::{self, Json};
 use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 

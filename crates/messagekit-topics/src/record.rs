@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use messagekit::log::RecordStatus;
-use messagekit::schema::canonical::{self, Json};
+use messagekit_schema::canonical::{self, Json};
 use serde::Serialize;
 
 /// A record of a topic, as one consumer sees it.

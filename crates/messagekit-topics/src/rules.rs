@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use jsonschema::Validator;
 use messagekit::log::{NewRecord, TopicDefinition};
-use messagekit::schema::canonical::Json;
 use messagekit::{Error, ErrorKind, Message, MessageId, headers};
+use messagekit_schema::canonical::Json;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

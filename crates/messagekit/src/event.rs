@@ -149,6 +149,6 @@ pub struct EarlierData<'a> {
 ///
 /// # Panics
 /// Panics if [`Event::VERSION`] is not `MAJOR.MINOR`, which the derive refuses.
-pub(crate) const fn version_of<E: Event>() -> DataVersion {
+pub const fn version_of<E: Event>() -> DataVersion {
     DataVersion::read(E::VERSION).expect("Event::VERSION is MAJOR.MINOR")
 }

@@ -7,7 +7,6 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::message::{Envelope, ReadVersions, choose, codec, identify};
-use crate::schema::{Contract, Contracts};
 use crate::{DataVersion, Error, ErrorKind, Event, Message, Meta};
 
 /// The events that a program knows, by type and major version: for tools that read messages of any type, such as a test
@@ -58,6 +57,9 @@ pub struct RegisteredEvent {
     pub version: DataVersion,
     /// The earlier major versions that it is read from, newest first.
     pub earlier: Vec<DataVersion>,
+    /// The JSON Schema of its data, if it was added with one.
+    #[serde(skip)]
+    pub schema: Option<serde_json::Value>,
 }
 
 impl EventRegistry {
@@ -75,33 +77,13 @@ impl EventRegistry {
         self.add::<E>(None)
     }
 
-    /// Adds an event with the JSON Schema of its data, for [`contracts`](Self::contracts).
+    /// Adds an event with the JSON Schema of its data, for `contracts` of `messagekit-schema`.
     ///
     /// # Errors
     /// As [`with`](Self::with).
     #[cfg(feature = "json-schema")]
     pub fn with_schema<E: Event + schemars::JsonSchema>(self) -> Result<Self, Error> {
         self.add::<E>(Some(schemars::schema_for!(E).to_value()))
-    }
-
-    /// Returns the contracts of the events that have a schema.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`] for a schema without a [shape](crate::schema::Shape::with_formats).
-    pub fn contracts(&self) -> Result<Contracts, Error> {
-        let mut contracts = Vec::new();
-        for (event_type, known) in &self.types {
-            for (versions, schema) in known.versions.iter().zip(&known.schemas) {
-                contracts.extend(schema.as_ref().map(|schema| Contract {
-                    event_type: (*event_type).to_owned(),
-                    topic: known.topic.to_owned(),
-                    version: versions.own().to_string(),
-                    earlier: versions.all().skip(1).map(|version| version.to_string()).collect(),
-                    schema: schema.clone(),
-                }));
-            }
-        }
-        Contracts::new(contracts)
     }
 
     fn add<E: Event>(mut self, schema: Option<serde_json::Value>) -> Result<Self, Error> {
@@ -131,11 +113,13 @@ impl EventRegistry {
     pub fn events(&self) -> Vec<RegisteredEvent> {
         let mut events: Vec<RegisteredEvent> = Vec::new();
         for (event_type, known) in &self.types {
-            events.extend(known.versions.iter().map(|versions| RegisteredEvent {
+            let versions = known.versions.iter().zip(&known.schemas);
+            events.extend(versions.map(|(versions, schema)| RegisteredEvent {
                 event_type,
                 topic: known.topic,
                 version: versions.own(),
                 earlier: versions.all().skip(1).collect(),
+                schema: schema.clone(),
             }));
         }
         events.sort_by_key(|event| (event.event_type, event.version));

@@ -39,11 +39,10 @@
 //! - [`relay`]: publishes from the outbox to a broker.
 //! - [`operations`]: what operators do: list, show and retry failed messages, publish events again.
 //! - [`claim`]: the processed marker alone, for a custom loop or an HTTP idempotency key.
-//! - [`schema`]: the shape of JSON data, on which programs in several languages agree.
 //! - [`adapter`] and [`log`]: what a database or a broker implements.
 //!
 //! Other crates hold the adapters (`messagekit-sqlite` is embedded, `messagekit-memory` serves tests) and what programs add:
-//! `messagekit-service`, `messagekit-bridge`, `messagekit-bookkeeper`, `messagekit-config`, `messagekit-prometheus`.
+//! `messagekit-service`, `messagekit-schema`, `messagekit-bridge`, `messagekit-bookkeeper`, `messagekit-config`, `messagekit-prometheus`.
 //!
 //! # What it does not do
 //!
@@ -53,7 +52,7 @@
 //!
 //! # Features
 //!
-//! - `json-schema`: schemas of events from their structs, and checks of data against them.
+//! - `json-schema`: schemas of events from their structs, for `messagekit-schema`.
 //! - `openapi`: the words of operators, such as a state, describe themselves for documents of OpenAPI.
 //! - `crash-points`: a test ends the process at a named point. Do not enable it in production.
 
@@ -69,6 +68,7 @@ pub mod cleanup;
 mod consumer;
 #[doc(hidden)]
 pub mod crash;
+mod data_check;
 mod diagnosis;
 mod error;
 mod event;
@@ -91,7 +91,6 @@ mod outbox_health;
 pub mod relay;
 mod replay;
 mod runner;
-pub mod schema;
 mod shutdown;
 mod status;
 mod store;

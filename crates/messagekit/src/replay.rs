@@ -1,6 +1,5 @@
 //! Replays: publishes kept events again.
 
-use messagekit::operations::ByteText;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -67,7 +66,7 @@ pub struct EventHead {
     pub topic: Arc<str>,
     /// Its key.
     #[serde(serialize_with = "byte_text::serialize")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<ByteText>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<byte_text::ByteText>))]
     pub key: Option<Bytes>,
     /// Number of its republications.
     pub copies: u32,

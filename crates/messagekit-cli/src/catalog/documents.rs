@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use messagekit::schema::Contracts;
 use messagekit::{Error, ErrorKind};
+use messagekit_schema::Contracts;
 
 use super::model::Member;
 use crate::input::text_of;

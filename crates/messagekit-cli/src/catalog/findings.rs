@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use messagekit::Error;
-use messagekit::schema::{Contract, Shape, differences};
+use messagekit_schema::{Contract, Shape, differences};
 use serde::Serialize;
 
 use super::finding::{Finding, NONE, joined};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use messagekit::schema::EventVersion;
+use messagekit_schema::EventVersion;
 
 use super::event_page::{consumers, owners, path, producers};
 use super::folder::MARK;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use messagekit::schema::{Contract, Contracts, EventVersion, Service, Shape, differences};
 use messagekit::{DataVersion, Error};
+use messagekit_schema::{Contract, Contracts, EventVersion, Service, Shape, differences};
 
 /// A service with its contracts.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Names of files and of parts of a document, from names that any program may have chosen.
 
-use messagekit::schema::canonical;
+use messagekit_schema::canonical;
 use serde_json::Value;
 
 /// Longer names end in a hash: file systems allow 255 bytes, and other words are added.

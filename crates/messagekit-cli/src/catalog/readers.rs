@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use messagekit::schema::{Compatibility, Contract, Shape};
 use messagekit::{DataVersion, Error};
+use messagekit_schema::{Compatibility, Contract, Shape};
 
 use super::finding::{Finding, joined};
 use super::model::{CatalogEvent, Member, Version, majors, version_of};

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use messagekit::schema::{Compatibility, ContractProblem, Contracts};
 use messagekit::{Error, ErrorKind};
+use messagekit_schema::{Compatibility, ContractProblem, Contracts};
 use serde_json::json;
 
 use super::documents::{Current, read};

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use messagekit::schema::Contracts;
 use messagekit::{Error, ErrorKind};
+use messagekit_schema::Contracts;
 
 use crate::input::text_of;
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use messagekit::schema::Contracts;
 use messagekit::{Error, ErrorKind};
+use messagekit_schema::Contracts;
 
 use super::check::Mode;
 use super::documents::{Current, read};

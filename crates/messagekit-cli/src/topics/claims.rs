@@ -7,9 +7,9 @@ use messagekit::log::{
     Claimed, ClaimedRecord, CommitWatch, RecordClaim, RecordClaimer, RecordClaims, TopicStore, Which,
 };
 use messagekit::operations::ByteText;
-use messagekit::schema::canonical::Json;
 use messagekit::{Error, ErrorKind, Shutdown, chain};
 use messagekit_config::Configuration;
+use messagekit_schema::canonical::Json;
 use messagekit_topics::Topics;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

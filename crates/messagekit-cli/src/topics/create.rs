@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use messagekit::log::{Pages, TableSources};
-use messagekit::schema::{Shape, differences};
 use messagekit::{Error, ErrorKind};
+use messagekit_schema::{Shape, differences};
 use messagekit_topics::operations::{NewTopic, TopicOperations};
 use messagekit_topics::{RetentionRule, TopicDefinition, Topics};
 use serde_json::{Value, json};

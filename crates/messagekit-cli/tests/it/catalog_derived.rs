@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use messagekit::schema::{Contracts, Service};
 use messagekit::{Event, EventRegistry};
+use messagekit_schema::{Contracts, EventContracts, Service};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use messagekit::schema::{Contract, Contracts};
+use messagekit_schema::{Contract, Contracts};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use messagekit::schema::{Shape, canonical, differences};
+use messagekit_schema::{Shape, canonical, differences};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};

@@ -50,11 +50,11 @@ async fn a_record_comes_back_as_it_was_appended() {
     // What Python computes over the same record.
     let payload = r#"{"score":0.25,"title":"item 1","url":"https://example.org/1"}"#;
     let value: Value = serde_json::from_str(payload).unwrap();
-    assert_eq!(messagekit::schema::canonical::text(&value), payload);
-    assert_eq!(found.payload_hash, messagekit::schema::canonical::hash(&value));
+    assert_eq!(messagekit_schema::canonical::text(&value), payload);
+    assert_eq!(found.payload_hash, messagekit_schema::canonical::hash(&value));
     assert_eq!(
         found.dedup_hash,
-        Some(messagekit::schema::canonical::hash(&json!({"url": "https://example.org/1"})))
+        Some(messagekit_schema::canonical::hash(&json!({"url": "https://example.org/1"})))
     );
 }
 

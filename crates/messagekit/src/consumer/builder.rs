@@ -17,6 +17,7 @@ use super::options::Options;
 use super::settings::{A_CENTURY, ATTEMPTS, CALLS, DEADLINE, Rules, Settings, UNAVAILABLE_LIMIT};
 use super::watch::{DedupWindow, UnhandledTypes, warn_of_misspelt};
 use super::{Backoff, Consumer, Delivered, OnFailure, Stats};
+use crate::data_check::DataCheck;
 use crate::gate::{Gate, Gates};
 use crate::handler::{
     CallFn, EffectsFn, EventArgument, HandlerError, HandlerFn, IdempotentConsumer, Middleware, Never,
@@ -271,8 +272,7 @@ impl<S: Inbox, Src> ConsumerBuilder<S, Src> {
     }
 
     /// Checks the data of each event against its schema before its handler gets it, as [`Router::validation`] does. Default: off.
-    #[cfg(feature = "json-schema")]
-    pub fn validation(mut self, validation: crate::schema::Validation) -> Self {
+    pub fn validation(mut self, validation: impl Into<Option<Arc<dyn DataCheck>>>) -> Self {
         self.router = self.router.validation(validation);
         self
     }

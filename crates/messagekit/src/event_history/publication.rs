@@ -1,6 +1,5 @@
 //! How far the publishing of an event is.
 
-use messagekit::operations::ByteText;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -131,7 +130,7 @@ pub struct UnpublishedEvent {
     pub topic: Arc<str>,
     /// Its key.
     #[serde(serialize_with = "byte_text::serialize")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<ByteText>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<byte_text::ByteText>))]
     pub key: Option<Bytes>,
     /// How often a broker has refused it.
     pub attempts: u32,

@@ -1,6 +1,5 @@
 //! What one database knows of one event.
 
-use messagekit::operations::ByteText;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -79,7 +78,7 @@ pub struct LinkedEvent {
     pub topic: Arc<str>,
     /// Its key.
     #[serde(serialize_with = "byte_text::serialize")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<ByteText>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<byte_text::ByteText>))]
     pub key: Option<Bytes>,
     /// When its row was written, by the database's clock.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]

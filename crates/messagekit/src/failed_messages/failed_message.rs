@@ -1,6 +1,5 @@
 //! Failed messages, and their filters and totals.
 
-use messagekit::operations::ByteText;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -42,7 +41,7 @@ pub struct FailedMessageHead {
     pub position: Option<Position>,
     /// Its key.
     #[serde(serialize_with = "byte_text::serialize")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<ByteText>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<byte_text::ByteText>))]
     pub key: Option<Bytes>,
     /// The event type its headers name.
     pub event_type: Option<String>,

@@ -17,8 +17,8 @@ use super::{
     CallFn, EffectsFn, EventArgument, HandlerFn, IdempotentConsumer, OnNewerMinor, OnUnknown, StateCallFn,
     StateEffectsFn, StateHandlerFn,
 };
+use crate::data_check::DataCheck;
 use crate::message::{ReadVersions, codec, identify};
-use crate::schema::DataCheck;
 use crate::store::{Failure, FailureKind, ReceivedMessage, Store};
 use crate::{Envelope, Error, ErrorKind, Event, Message, MessageId, Meta, Position};
 
@@ -280,7 +280,7 @@ impl<S: Store> Router<S> {
     /// Adds a handler for messages of a type as a JSON value, with a parsed envelope. The value is the whole object, envelope
     /// fields included.
     ///
-    /// It takes data of every version, which no struct refuses. With a [strict](crate::schema::ValidationMode::Strict) validation, too,
+    /// It takes data of every version, which no struct refuses. With a strict validation, too,
     /// data of a major version without a schema comes to it unchecked: look at the version, or give that version a schema.
     #[must_use]
     pub fn on_json<H>(self, event_type: &str, handler: H) -> Self
@@ -370,10 +370,9 @@ impl<S: Store> Router<S> {
 
     /// Checks the data of each event against its schema before a handler that reads data gets it. Events that do not match become
     /// dead letters of kind `undecodable`, or are logged.
-    #[cfg(feature = "json-schema")]
     #[must_use]
-    pub fn validation(mut self, validation: crate::schema::Validation) -> Self {
-        self.validation = validation.into_check();
+    pub fn validation(mut self, validation: impl Into<Option<Arc<dyn DataCheck>>>) -> Self {
+        self.validation = validation.into();
         self
     }
 

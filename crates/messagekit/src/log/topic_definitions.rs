@@ -16,7 +16,7 @@ pub struct TopicDefinition {
     pub name: Arc<str>,
     /// The JSON Schema of its records, or `None` for any object.
     pub schema: Option<String>,
-    /// The [shape](crate::schema::Shape::encode) of that schema.
+    /// The shape of that schema, as `messagekit-schema` writes it.
     pub shape: Option<String>,
     /// The fields that no two records may have in common, sorted; empty for a topic that takes everything.
     pub dedup: Vec<String>,

@@ -25,7 +25,7 @@ use crate::names::check_type;
 use crate::{Error, ErrorKind, Event};
 
 /// Names of the envelope in both spellings; an event must not have such a field.
-pub(crate) const ENVELOPE_FIELDS: [&str; 16] = [
+pub const ENVELOPE_FIELDS: [&str; 16] = [
     "eventId",
     "event_id",
     "eventType",

@@ -1,7 +1,6 @@
 //! Rejected events, and the operations to retry or discard them.
 
 use jiff::Timestamp;
-use messagekit::operations::ByteText;
 use serde::Serialize;
 
 use crate::byte_text::{self};
@@ -62,7 +61,7 @@ pub struct RejectedEvent {
     pub event_type: Option<String>,
     /// Its key.
     #[serde(serialize_with = "byte_text::serialize")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<ByteText>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<byte_text::ByteText>))]
     pub key: Option<String>,
     /// How many bytes its payload has.
     pub payload_bytes: u64,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tracing::Span;
 
 use super::create_span::create_span;
+use crate::data_check::DataCheck;
 use crate::message::{Envelope, WireForm, codec};
 use crate::names::{check_name, check_topic};
-use crate::schema::DataCheck;
 use crate::{Error, Event, Message};
 
 /// The name of a service, and the form of its events.

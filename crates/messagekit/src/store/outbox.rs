@@ -10,6 +10,7 @@ use super::Store;
 use super::event_encoder::EventEncoder;
 use super::in_transaction::in_transaction;
 use super::transaction_spans::hold_event;
+use crate::data_check::DataCheck;
 use crate::message::{Envelope, EventLinks, MessageId, WireForm};
 use crate::{Error, ErrorKind, Event, HandlerError, Message};
 
@@ -140,10 +141,9 @@ impl<S: OutboxRows> Outbox<S> {
 
     /// Checks the data of each event against its schema before it is written. Events that do not match are refused with
     /// [`ErrorKind::InvalidEvent`], or logged. Default: off.
-    #[cfg(feature = "json-schema")]
     #[must_use]
-    pub fn validation(mut self, validation: crate::schema::Validation) -> Self {
-        self.encoder.validation = validation.into_check();
+    pub fn validation(mut self, validation: impl Into<Option<Arc<dyn DataCheck>>>) -> Self {
+        self.encoder.validation = validation.into();
         self
     }
 

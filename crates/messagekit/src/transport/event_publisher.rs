@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::publish_spans::PublishSpans;
 use super::publisher::{PublishError, PublishErrorKind, Published, Publisher};
+use crate::data_check::DataCheck;
 use crate::message::{Envelope, MessageId, WireForm};
 use crate::store::EventEncoder;
 use crate::{Error, Event, Message};
@@ -62,10 +63,9 @@ impl<P: Publisher> EventPublisher<P> {
     }
 
     /// Checks the data of each event against its schema before it is published. Default: off.
-    #[cfg(feature = "json-schema")]
     #[must_use]
-    pub fn validation(mut self, validation: crate::schema::Validation) -> Self {
-        self.encoder.validation = validation.into_check();
+    pub fn validation(mut self, validation: impl Into<Option<Arc<dyn DataCheck>>>) -> Self {
+        self.encoder.validation = validation.into();
         self
     }
 

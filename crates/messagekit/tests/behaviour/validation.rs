@@ -1,11 +1,11 @@
 //! Data that is checked against its schema, when it is written and before it is handled.
 
 use messagekit::adapter::codec;
-use messagekit::schema::{Contract, Contracts, Validation, ValidationMode};
 use messagekit::{
     Consumer, Envelope, ErrorKind, Event, EventRegistry, HandlerError, Message, Outbox, Store, WireForm,
 };
 use messagekit_memory::{MemoryStore, MemoryTx};
+use messagekit_schema::{Contract, Contracts, EventContracts, Validation, ValidationMode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

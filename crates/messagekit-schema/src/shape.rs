@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, ErrorKind, hex};
+use messagekit::{Error, ErrorKind};
 
 /// The version of the normal form. A stored form of another version is made again from the schema beside it.
 pub(super) const VERSION: u32 = 1;
@@ -14,7 +14,7 @@ pub(super) const VERSION: u32 = 1;
 /// The structure of JSON data.
 ///
 /// ```
-/// use messagekit::schema::Shape;
+/// use messagekit_schema::Shape;
 /// use serde_json::json;
 ///
 /// let rust = json!({"type": "object", "required": ["n"], "properties": {
@@ -120,7 +120,7 @@ impl Shape {
 
     /// Returns the SHA-256 of the stored text in hexadecimal digits. Equal shapes have equal hashes.
     pub fn hash(&self) -> String {
-        hex::digits(Sha256::digest(self.encode()))
+        format!("{:x}", Sha256::digest(self.encode()))
     }
 
     /// Returns the shape of a value that has one of these shapes.

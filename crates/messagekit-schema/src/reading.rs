@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::canonical;
 use super::shape::{Field, OtherFields, Shape};
-use crate::{Error, ErrorKind};
+use messagekit::{Error, ErrorKind};
 
 /// Deeper schemas are refused: a stack has an end.
 const MAX_DEPTH: usize = 64;

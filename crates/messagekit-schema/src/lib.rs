@@ -1,4 +1,4 @@
-//! The shape of JSON data, so that programs in several languages agree on it.
+//! The contracts of events, so that programs in several languages agree on their data.
 //!
 //! A [`Shape`] is what a JSON Schema says of the structure alone. Titles, descriptions, formats, bounds, definitions and the spelling
 //! of null are no part of it: a Rust struct and a Pydantic model of the same data have the same shape. [`canonical`] writes a
@@ -8,24 +8,22 @@ pub mod canonical;
 mod compare;
 mod compatibility;
 mod contracts;
-mod data_check;
 mod decimal;
 mod exact_reader;
 mod format;
 mod of_service;
 mod reading;
 mod reading_check;
+mod registry;
 mod service;
 mod shape;
-#[cfg(feature = "json-schema")]
 mod validation;
 
 pub use compare::{Difference, differences, is_compatible};
 pub use compatibility::{Compatibility, Incompatibility};
 pub use contracts::{Contract, ContractProblem, Contracts};
-pub(crate) use data_check::DataCheck;
 pub use reading_check::{Unread, UnreadReason, unread};
+pub use registry::EventContracts;
 pub use service::{EventVersion, Service};
 pub use shape::{Field, OtherFields, Shape};
-#[cfg(feature = "json-schema")]
 pub use validation::{Validation, ValidationMode};

@@ -1,5 +1,6 @@
 //! Checking data while it is read: no value is kept but those that a rule needs whole.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -8,8 +9,7 @@ use serde_json::Value;
 
 use super::fault::{Broken, Fault, Segment};
 use super::rules::{Bound, Other, Rule, RuleId, Rules, Simple, Types};
-use crate::message::codec::ENVELOPE_FIELDS;
-use crate::message::json_text::JsonText;
+use messagekit::adapter::codec::ENVELOPE_FIELDS;
 
 impl Rules {
     /// Returns where data does not match, or `None` if it does, or if it is no JSON.
@@ -27,6 +27,10 @@ impl Rules {
         })
     }
 }
+
+/// A field name, borrowed if it has no escapes.
+#[derive(Deserialize)]
+struct JsonText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The key under which `serde_json` gives a number, if another crate of the program has turned on its feature
 /// `arbitrary_precision`.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::rules::{Bound, Fields, NamedField, Other, Rule, RuleId, Rules, Simple, Types};
-use crate::message::codec::ENVELOPE_FIELDS;
-use crate::{Error, ErrorKind};
+use messagekit::adapter::codec::ENVELOPE_FIELDS;
+use messagekit::{Error, ErrorKind};
 
 /// Keywords that say nothing of the data.
 const NOTES: [&str; 11] = [

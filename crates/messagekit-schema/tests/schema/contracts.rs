@@ -1,7 +1,7 @@
 //! A baseline of contracts, and what a change of a service would break.
 
 use messagekit::ErrorKind;
-use messagekit::schema::{Compatibility, Contract, Contracts};
+use messagekit_schema::{Compatibility, Contract, Contracts};
 use serde_json::{Value, json};
 
 const PLACED: &str = "orders.order.placed";

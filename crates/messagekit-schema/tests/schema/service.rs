@@ -1,7 +1,7 @@
 //! What a service says of itself in the document of its contracts.
 
-use messagekit::schema::{Contract, Contracts, Service};
 use messagekit::{ErrorKind, Event};
+use messagekit_schema::{Contract, Contracts, Service};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -13,12 +13,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::decimal::Decimal;
-use crate::hex;
 
 /// Returns the canonical text of a value.
 ///
 /// ```
-/// use messagekit::schema::canonical;
+/// use messagekit_schema::canonical;
 /// use serde_json::json;
 ///
 /// assert_eq!(canonical::text(&json!({"b": 1.0, "a": [1e16, "é"]})), r#"{"a":[1e+16,"é"],"b":1.0}"#);
@@ -34,13 +33,13 @@ pub fn hash(value: &Value) -> String {
 
 /// Returns the SHA-256 of a text in hexadecimal digits.
 pub fn hash_of(text: &str) -> String {
-    hex::digits(Sha256::digest(text))
+    format!("{:x}", Sha256::digest(text))
 }
 
 /// A JSON value whose numbers keep the digits that they are written with.
 ///
 /// ```
-/// use messagekit::schema::canonical::Json;
+/// use messagekit_schema::canonical::Json;
 ///
 /// let price = Json::read(r#"{"price": 12345678901234567890.10, "n": 5.0}"#)?;
 /// assert_eq!(price.text(), r#"{"n":5.0,"price":12345678901234567890.1}"#);

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::reading_check::{Unread, unread};
 use super::shape::Shape;
-use crate::{Error, ErrorKind};
+use messagekit::{Error, ErrorKind};
 
 /// Which programs must read what others write, when a schema changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Compatibility {
     /// Returns what a change from `old` to `new` breaks; nothing if the mode allows it.
     ///
     /// ```
-    /// use messagekit::schema::{Compatibility, Shape};
+    /// use messagekit_schema::{Compatibility, Shape};
     /// use serde_json::json;
     ///
     /// let status = |values| Shape::of_schema(&json!({"type": "object", "properties": {"status": {"enum": values}}}));

@@ -9,8 +9,8 @@ use super::compare::differences;
 use super::compatibility::Compatibility;
 use super::service::Service;
 use super::shape::Shape;
-use crate::message::DataVersion;
-use crate::{Error, ErrorKind};
+use messagekit::DataVersion;
+use messagekit::{Error, ErrorKind};
 
 /// The version of the document.
 const FORMAT: u32 = 1;

@@ -1,7 +1,7 @@
 //! Shapes of JSON Schemas: what is equal, what differs, and what has none.
 
 use messagekit::ErrorKind;
-use messagekit::schema::{Shape, differences, is_compatible};
+use messagekit_schema::{Shape, differences, is_compatible};
 use serde_json::{Value, json};
 
 fn shape(schema: Value) -> Shape {

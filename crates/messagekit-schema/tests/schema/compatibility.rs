@@ -1,6 +1,6 @@
 //! Changes of a schema, and who reads what after them.
 
-use messagekit::schema::{Compatibility, Shape, is_compatible, unread};
+use messagekit_schema::{Compatibility, Shape, is_compatible, unread};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -13,9 +13,9 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::contracts::Contracts;
-use super::data_check::DataCheck;
-use crate::message::DataVersion;
-use crate::{Error, ErrorKind};
+use messagekit::DataVersion;
+use messagekit::adapter::DataCheck;
+use messagekit::{Error, ErrorKind};
 use rules::Rules;
 
 /// How many different problems are logged; more say nothing new.
@@ -24,7 +24,7 @@ const MAX_LOGGED: usize = 1_000;
 /// What happens to data that does not match its schema.
 ///
 /// ```
-/// use messagekit::schema::ValidationMode;
+/// use messagekit_schema::ValidationMode;
 ///
 /// assert_eq!("warn".parse::<ValidationMode>()?, ValidationMode::Warn);
 /// # Ok::<(), messagekit::Error>(())
@@ -65,15 +65,15 @@ impl FromStr for ValidationMode {
     }
 }
 
-/// The schemas of a service, ready to check data: for [`Outbox::validation`](crate::Outbox::validation) and
-/// [`ConsumerBuilder::validation`](crate::ConsumerBuilder::validation). A clone shares them.
+/// The schemas of a service, ready to check data: for [`Outbox::validation`](messagekit::Outbox::validation) and
+/// [`ConsumerBuilder::validation`](messagekit::ConsumerBuilder::validation). A clone shares them.
 ///
 /// Data is checked by the schema of its type and version, else by the newest one of its major version; without one it is not
 /// checked. The bounds of numbers, the lengths of texts and lists, patterns and the formats of texts count, which a struct alone
 /// does not see.
 ///
 /// ```
-/// use messagekit::schema::{Contracts, Validation, ValidationMode};
+/// use messagekit_schema::{EventContracts, Validation, ValidationMode};
 /// use messagekit::{Event, EventRegistry};
 /// use schemars::JsonSchema;
 /// # use serde::{Deserialize, Serialize};
@@ -134,10 +134,11 @@ impl Validation {
     pub fn check(&self, event_type: &str, data_version: &str, data: &[u8]) -> Result<(), Error> {
         self.0.as_ref().map_or(Ok(()), |checked| checked.check_written(event_type, data_version, data))
     }
+}
 
-    /// Returns the check, if there is one.
-    pub(crate) fn into_check(self) -> Option<Arc<dyn DataCheck>> {
-        self.0.map(|checked| checked as Arc<dyn DataCheck>)
+impl From<Validation> for Option<Arc<dyn DataCheck>> {
+    fn from(validation: Validation) -> Self {
+        validation.0.map(|checked| checked as Arc<dyn DataCheck>)
     }
 }
 

@@ -33,7 +33,7 @@ impl fmt::Display for Difference {
 /// Returns where two shapes differ, in the order of their fields; nothing for equal shapes.
 ///
 /// ```
-/// use messagekit::schema::{Shape, differences};
+/// use messagekit_schema::{Shape, differences};
 /// use serde_json::json;
 ///
 /// let object = |fields| Shape::of_schema(&json!({"type": "object", "properties": fields}));

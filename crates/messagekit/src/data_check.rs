@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::{Error, ErrorKind};
 
-/// Checks data before it is written, or before a handler gets it.
-pub(crate) trait DataCheck: fmt::Debug + Send + Sync {
+/// Checks the data of events before they are written, or before a handler gets them: `messagekit-schema` does so by JSON Schemas.
+pub trait DataCheck: fmt::Debug + Send + Sync {
     /// Checks the data of an event of a type and a version.
     ///
     /// # Errors

@@ -62,7 +62,7 @@ impl fmt::Display for Unread {
 /// A writer writes the fields that its shape names, and no others unless it says which.
 ///
 /// ```
-/// use messagekit::schema::{Shape, unread};
+/// use messagekit_schema::{Shape, unread};
 /// use serde_json::json;
 ///
 /// let object = |fields, required| Shape::of_schema(&json!({"type": "object", "properties": fields, "required": required}));

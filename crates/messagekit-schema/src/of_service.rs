@@ -2,14 +2,14 @@
 
 use super::contracts::{Contract, Contracts};
 use super::service::{EventVersion, Service};
-use crate::Error;
+use messagekit::Error;
 
 impl Contracts {
     /// Says whose contracts they are, and which of the events the service writes and reads.
     ///
     /// ```
     /// use messagekit::Event;
-    /// use messagekit::schema::{Contract, Contracts, Service};
+    /// use messagekit_schema::{Contract, Contracts, Service};
     /// # use serde::{Deserialize, Serialize};
     ///
     /// #[derive(Event, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ impl Contracts {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidConfiguration`](crate::ErrorKind::InvalidConfiguration) for a name out of form, an empty owner, and an event that is written or read and has no
+    /// [`ErrorKind::InvalidConfiguration`](messagekit::ErrorKind::InvalidConfiguration) for a name out of form, an empty owner, and an event that is written or read and has no
     /// contract in its version.
     pub fn of_service(mut self, service: Service) -> Result<Self, Error> {
         let is_of = |contract: &Contract, one: &EventVersion| one.is(&contract.event_type, &contract.version);

@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::version_of;
-use crate::message::DataVersion;
-use crate::names::check_name;
-use crate::{Error, ErrorKind, Event};
+use messagekit::DataVersion;
+use messagekit::adapter::{check_name, version_of};
+use messagekit::{Error, ErrorKind, Event};
 
 /// The most characters of a service's name.
 const LONGEST_NAME: usize = 100;
@@ -42,7 +41,7 @@ impl EventVersion {
     /// Returns whether it is this version of this type.
     ///
     /// ```
-    /// use messagekit::schema::EventVersion;
+    /// use messagekit_schema::EventVersion;
     ///
     /// let placed = EventVersion { event_type: "orders.order.placed".into(), version: "1.0".into() };
     /// assert!(placed.is("orders.order.placed", "1.0") && !placed.is("orders.order.placed", "2.0"));
