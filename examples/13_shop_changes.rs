@@ -14,9 +14,10 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use messagekit::log::{Change, Claimed, RecordClaimer, RowPayload, Which};
+use messagekit::log::{Change, RowPayload};
 use messagekit::{MessageId, Store, chain};
 use messagekit_postgres::{PostgresStore, migrations};
+use messagekit_topic_store::{Claimed, RecordClaimer, Which};
 use messagekit_topics::Topics;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;

@@ -1,10 +1,11 @@
 //! Names of tables and columns of a file stay names, whatever they hold and whatever the writer's connection has set.
 
-use messagekit::log::{RecordQuery, RowPayload, TopicStore};
+use messagekit::log::RowPayload;
 use messagekit_sqlite::rusqlite::Connection;
 use messagekit_sqlite::rusqlite::config::DbConfig;
 use messagekit_testkit::block_on;
 use messagekit_tests::HOSTILE_NAMES;
+use messagekit_topic_store::{RecordQuery, TopicStore};
 use messagekit_topics::Topics;
 use serde_json::{Value, json};
 use tempfile::TempDir;

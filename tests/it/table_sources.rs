@@ -5,14 +5,13 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use messagekit::log::{
-    AddedSource, Change, Claimed, OnSourceFailure, RecordClaimer, RowPayload, SourceFault, Which,
-};
+use messagekit::log::{Change, OnSourceFailure, RowPayload, SourceFault};
 use messagekit::operations::{Doctor, OutboxHealth, Repair};
 use messagekit::relay::OutboxReader;
 use messagekit::{Envelope, ErrorKind, Event, Message, Store};
 use messagekit_sqlite::{FileDoctor, SqliteStore};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
+use messagekit_topic_store::{AddedSource, Claimed, RecordClaimer, Which};
 use messagekit_topics::{RecordStatus, Topic, Topics};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -5,8 +5,8 @@ pub(crate) mod scene;
 use std::path::Path;
 use std::process::Command;
 
-use messagekit::log::{TopicDefinitions, TopicView};
 use messagekit_testkit::block_on;
+use messagekit_topic_store::{TopicDefinitions, TopicView};
 use messagekit_topics::Topics;
 use tempfile::TempDir;
 

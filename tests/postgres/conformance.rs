@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::log::{Log, TopicDefinition, TopicDefinitions};
+use messagekit::log::Log;
 use messagekit::{Message, MessageId, headers};
 use messagekit_postgres::SchemaName;
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
@@ -14,6 +14,7 @@ use messagekit_testkit::relay::RelayFixture;
 use messagekit_testkit::store::{Audited, FailedMessagesFixture, OperatorsFixture, StoreFixture};
 use messagekit_testkit::{DEADLINE, unique};
 use messagekit_tests::Database;
+use messagekit_topic_store::{TopicDefinition, TopicDefinitions};
 use sqlx::Row;
 
 #[derive(Clone)]

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::Store;
-use messagekit::log::{Claimed, ClaimedRecord, Log, RecordClaimer, Which};
+use messagekit::log::Log;
 use messagekit_postgres::PostgresStore;
 use messagekit_tests::Database;
+use messagekit_topic_store::{Claimed, ClaimedRecord, RecordClaimer, Which};
 use messagekit_topics::Topics;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;

@@ -8,7 +8,6 @@ use messagekit::adapter::{
     BatchLimit, ClaimRequest, FailedMessageRows, Failure, FailureKind, Markers, Publisher, ReceivedMessage,
     Retries, SetAsideOutcome, codec,
 };
-use messagekit::log::{Claimed, RecordClaimer, Which};
 use messagekit::relay::{OutboxReader, Relay};
 use messagekit::{
     Consumer, Envelope, Event, HandlerError, Message, MessageId, Outbox, ParkingLimits, Position, Shutdown,
@@ -19,6 +18,7 @@ use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{PgTx, PostgresStore, SchemaName};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;
+use messagekit_topic_store::{Claimed, RecordClaimer, Which};
 use messagekit_topics::Topics;
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use messagekit::log::{RecordQuery, TopicStore};
+use messagekit_topic_store::{RecordQuery, TopicStore};
 use serde_json::Value;
 
 /// The rows that events have left, by their primary keys. An event that does not fit them is a fault: an insert of a row that is there, an

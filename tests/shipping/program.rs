@@ -11,11 +11,11 @@ use std::io::Read;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use messagekit::log::{Claimed, RecordClaim, RecordClaimer, RecordClaims, Which};
 use messagekit::{Error, ErrorKind, Shutdown, chain, headers};
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 use messagekit_tests::shipping::CLAIM;
+use messagekit_topic_store::{Claimed, RecordClaim, RecordClaimer, RecordClaims, Which};
 
 /// Longer than any test: only the end of a process frees what it has claimed.
 const LEASE: Duration = Duration::from_secs(86_400);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use messagekit::log::{Claimed, RecordClaim, RecordClaimer, Which};
 use messagekit::{Error, ErrorKind, Shutdown, Store};
 use messagekit_sqlite::SqliteStore;
+use messagekit_topic_store::{Claimed, RecordClaim, RecordClaimer, Which};
 
 use crate::say::say;
 

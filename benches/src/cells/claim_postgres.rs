@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use messagekit::log::{Claimed, RecordClaimer, Which};
+use messagekit_topic_store::{Claimed, RecordClaimer, Which};
 use messagekit_topics::Topics;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messagekit::log::ClaimHolder;
+use messagekit_topic_store::ClaimHolder;
 
 use super::database::Database;
 use super::lock;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use messagekit::log::{
-    ClaimHolder, ClaimPartition, ClaimPartitions, ClaimWindow, LeaseOf, LeasedMessage, Log, Record,
-    RecordClaims,
-};
+use messagekit::log::{Log, Record};
 use messagekit::{Error, ErrorKind, Position};
+use messagekit_topic_store::{
+    ClaimHolder, ClaimPartition, ClaimPartitions, ClaimWindow, LeaseOf, LeasedMessage, RecordClaims,
+};
 
 use super::stored_message::StoredMessage;
 use super::{MemoryLog, MemoryStore, MemoryTx};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{EventLinks, Priming, on_wire};
-use messagekit::log::{ClaimHolder, ClaimWindow};
 use messagekit::operations::{OutboxLag, StoredEvent, UnhandledMessages};
 use messagekit::{Error, ErrorKind, Message, MessageId, headers};
+use messagekit_topic_store::{ClaimHolder, ClaimWindow};
 use tokio::sync::Notify;
 
 use super::blocked_key::Queues;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use messagekit::adapter::Priming;
-use messagekit::log::ClaimWindow;
 use messagekit::{Message, MessageId};
+use messagekit_topic_store::ClaimWindow;
 
 use super::marker::Marker;
 use super::stored_message::{Resolving, StoredMessage};

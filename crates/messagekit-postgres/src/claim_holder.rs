@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use messagekit::Error;
-use messagekit::log::ClaimHolder;
+use messagekit_topic_store::ClaimHolder;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::Mutex;
 

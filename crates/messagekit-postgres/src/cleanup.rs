@@ -2,8 +2,8 @@
 
 use messagekit::adapter::BoxFuture;
 use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep, CleanupTarget};
-use messagekit::log::TopicDefinitions;
 use messagekit::{Error, Store};
+use messagekit_topic_store::TopicDefinitions;
 
 use crate::cdc::Capture;
 use crate::tables::cleanup::{self, Stretch};

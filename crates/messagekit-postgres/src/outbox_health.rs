@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use messagekit::adapter::BoxFuture;
-use messagekit::log::TableSources;
 use messagekit::operations::{OutboxHealth, OutboxLag, SourceState};
 use messagekit::relay::RejectedEvents;
 use messagekit::{Error, Store};
+use messagekit_topic_store::TableSources;
 
 use crate::health_connection::{CHECKPOINT_LIMIT, PING_LIMIT};
 use crate::outbox_measure::Measurement;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use messagekit::adapter::{BoxFuture, RetryLease};
 use messagekit::fnv::fnv1a;
-use messagekit::log::{NameHolder, PipelineStore};
 use messagekit::operations::EventHistory;
 use messagekit::{Error, MessageId, Store};
+use messagekit_topic_store::{NameHolder, PipelineStore};
 use sqlx::PgConnection;
 
 use crate::error::from_sqlx;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use messagekit::log::{
-    ClaimHolder, ClaimPartitions, ClaimTurns, ClaimWindow, DecideWindows, LeaseOf, LeasedMessage, Record,
+use messagekit::log::Record;
+use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::{
+    ClaimHolder, ClaimPartitions, ClaimTurns, ClaimWindow, DecideWindows, LeaseOf, LeasedMessage,
     RecordClaims, WindowDecision,
 };
-use messagekit::{Error, ErrorKind};
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
 

@@ -4,8 +4,9 @@ mod route;
 mod set_aside;
 mod table;
 
-use messagekit::log::{AddedSource, Changes, KnownSource, SqlDialect, TableSource, TableSources};
+use messagekit::log::{Changes, KnownSource};
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::{AddedSource, SqlDialect, TableSource, TableSources};
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use self::route::Route;
@@ -72,7 +73,7 @@ impl PostgresStore {
         let table = Table::find(tx, &source.table).await?;
         let known = table_sources::find(tx, schema, &source.topic, &table.name).await?;
         if let Some(known) = &known {
-            if known.fault.is_none() && known.has_rules_of(source) {
+            if known.fault.is_none() && source.has_rules_of(known) {
                 return Ok(AddedSource::Same);
             }
             if !replaces {

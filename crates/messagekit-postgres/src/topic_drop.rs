@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use messagekit::log::{OnSources, TableSources};
 use messagekit::{Error, Store};
+use messagekit_topic_store::{OnSources, TableSources};
 
 use crate::PostgresStore;
 use crate::hasty::Attempts;

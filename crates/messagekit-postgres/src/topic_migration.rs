@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use messagekit::log::{MigratedRecord, Swap, TopicDefinition, TopicMigration};
 use messagekit::{Error, MessageId, Store, crash};
+use messagekit_topic_store::{MigratedRecord, Swap, TopicDefinition, TopicMigration};
 
 use crate::PostgresStore;
 use crate::tables::{dropped_topics, topic_migrations, topics};

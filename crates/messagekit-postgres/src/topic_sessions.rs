@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messagekit::log::ClaimTurns;
+use messagekit_topic_store::ClaimTurns;
 use sqlx::PgPool;
 use tokio::sync::watch;
 

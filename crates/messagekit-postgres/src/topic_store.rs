@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::log::{
-    AppendedRecord, CommitWatch, HandledRecords, NewRecord, OnDuplicate, OnSources, RecordAppend,
-    RecordCounts, RecordPage, RecordQuery, RecordReads, RetentionRule, TopicDefinition, TopicDefinitions,
-    TopicView,
-};
+use messagekit::log::CommitWatch;
 use messagekit::{Error, ErrorKind, Store};
+use messagekit_topic_store::{
+    AppendedRecord, HandledRecords, NewRecord, OnDuplicate, OnSources, RecordAppend, RecordCounts,
+    RecordPage, RecordQuery, RecordReads, RetentionRule, TopicDefinition, TopicDefinitions, TopicView,
+};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 

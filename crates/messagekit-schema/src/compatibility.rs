@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use messagekit::{Error, ErrorKind};
+
 use super::reading_check::{Unread, unread};
 use super::shape::Shape;
-use messagekit::{Error, ErrorKind};
 
 /// Which programs must read what others write, when a schema changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use messagekit::DataVersion;
+use messagekit::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,8 +11,6 @@ use super::compare::differences;
 use super::compatibility::Compatibility;
 use super::service::Service;
 use super::shape::Shape;
-use messagekit::DataVersion;
-use messagekit::{Error, ErrorKind};
 
 /// The version of the document.
 const FORMAT: u32 = 1;

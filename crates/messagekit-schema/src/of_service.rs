@@ -1,8 +1,9 @@
 //! The contracts of a service that says who it is.
 
+use messagekit::Error;
+
 use super::contracts::{Contract, Contracts};
 use super::service::{EventVersion, Service};
-use messagekit::Error;
 
 impl Contracts {
     /// Says whose contracts they are, and which of the events the service writes and reads.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use messagekit::{Error, ErrorKind};
 use serde_json::{Map, Value};
 
 use super::canonical;
 use super::shape::{Field, OtherFields, Shape};
-use messagekit::{Error, ErrorKind};
 
 /// Deeper schemas are refused: a stack has an end.
 const MAX_DEPTH: usize = 64;

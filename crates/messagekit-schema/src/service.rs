@@ -1,10 +1,9 @@
 //! A service with the events that it writes and reads.
 
-use serde::{Deserialize, Serialize};
-
 use messagekit::DataVersion;
 use messagekit::adapter::{check_name, version_of};
 use messagekit::{Error, ErrorKind, Event};
+use serde::{Deserialize, Serialize};
 
 /// The most characters of a service's name.
 const LONGEST_NAME: usize = 100;

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use messagekit::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use messagekit::{Error, ErrorKind};
 
 /// The version of the normal form. A stored form of another version is made again from the schema beside it.
 pub(super) const VERSION: u32 = 1;

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
-use messagekit::log::OnSources;
+use messagekit_topic_store::OnSources;
 use messagekit_topics::operations::NewSource;
 use messagekit_wire::{Consume, Start};
 
@@ -68,7 +68,7 @@ pub enum Command {
 pub enum RetentionLimit {
     /// `NULL`: there is none.
     Unlimited,
-    /// Seconds or bytes, in the range of a [`RetentionRule`](messagekit::log::RetentionRule).
+    /// Seconds or bytes, in the range of a [`RetentionRule`](messagekit_topic_store::RetentionRule).
     At(NonZeroU64),
 }
 

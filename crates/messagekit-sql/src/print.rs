@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use messagekit::log::{Changes, OnSourceFailure, OnSources, RowPayload};
+use messagekit::log::{Changes, OnSourceFailure, RowPayload};
+use messagekit_topic_store::OnSources;
 use messagekit_topics::operations::NewSource;
 use messagekit_wire::{Consume, Start};
 

@@ -1,6 +1,6 @@
 //! What a query asks of a view.
 
-use messagekit::log::TopicView;
+use messagekit_topic_store::TopicView;
 
 /// A query of one view: it joins, groups and computes nothing.
 ///

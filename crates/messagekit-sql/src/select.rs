@@ -1,6 +1,6 @@
 //! The statements that read what the database knows of its topics.
 
-use messagekit::log::TopicView;
+use messagekit_topic_store::TopicView;
 
 use crate::command::Command;
 use crate::consume::LIMIT;

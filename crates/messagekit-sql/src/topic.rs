@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use messagekit::log::OnSources;
+use messagekit_topic_store::OnSources;
 
 use crate::command::{Command, CreateTopic, DropTopic, RetentionOptions};
 use crate::consume::drop_group;

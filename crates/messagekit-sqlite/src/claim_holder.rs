@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use messagekit::log::ClaimHolder;
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::ClaimHolder;
 
 use crate::name_lock::NameLock;
 use crate::side_file::SideFile;

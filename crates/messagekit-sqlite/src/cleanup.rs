@@ -3,7 +3,7 @@
 use messagekit::Error;
 use messagekit::adapter::BoxFuture;
 use messagekit::cleanup::{Cleanup, CleanupRequest, CleanupStep, CleanupTarget, no_cleanup_step};
-use messagekit::log::TopicDefinitions;
+use messagekit_topic_store::TopicDefinitions;
 
 use crate::SqliteStore;
 use crate::error::from_sqlite;

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use messagekit::ErrorKind;
 use messagekit::adapter::{Wake, check_topic};
-use messagekit::log::ClaimTurns;
+use messagekit_topic_store::ClaimTurns;
 
 use crate::binding::Bindings;
 use crate::claim_holder::FileHolder;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use messagekit::Error;
 use messagekit::adapter::BoxFuture;
-use messagekit::log::TableSources;
 use messagekit::operations::{OutboxHealth, OutboxLag, SourceState, rejected_problem, source_problems};
 use messagekit::relay::RejectedEvents;
+use messagekit_topic_store::TableSources;
 use rusqlite::Connection;
 
 use crate::error::from_sqlite;

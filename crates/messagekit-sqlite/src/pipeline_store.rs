@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{BoxFuture, RetryLease};
-use messagekit::log::{NameHolder, PipelineStore};
 use messagekit::operations::EventHistory;
 use messagekit::{Error, MessageId};
+use messagekit_topic_store::{NameHolder, PipelineStore};
 
 use crate::error::from_sqlite;
 use crate::name_lock::{self, NameLock};

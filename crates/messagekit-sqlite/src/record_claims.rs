@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use messagekit::log::{
-    ClaimHolder, ClaimPartitions, ClaimTurns, ClaimWindow, LeaseOf, LeasedMessage, Record, RecordClaims,
-};
+use messagekit::log::Record;
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::{
+    ClaimHolder, ClaimPartitions, ClaimTurns, ClaimWindow, LeaseOf, LeasedMessage, RecordClaims,
+};
 
 use crate::error::from_sqlite;
 use crate::tables::topics::Partition;

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use messagekit::adapter::Wake;
-use messagekit::log::ClaimTurns;
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::ClaimTurns;
 
 use crate::binding::Bindings;
 use crate::claim_holder::FileHolder;

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use messagekit::adapter::{TransactError, Wake, Work, in_transaction};
-use messagekit::log::{ClaimHolder, ClaimTurns};
 use messagekit::{Error, ErrorKind, HandlerError, Store};
+use messagekit_topic_store::{ClaimHolder, ClaimTurns};
 use tokio::sync::{oneshot, watch};
 
 use crate::binding::Bindings;

@@ -14,7 +14,8 @@ mod triggers;
 mod unique_key;
 
 use messagekit::Error;
-use messagekit::log::{AddedSource, KnownSource, SqlDialect, TableSource, TableSources};
+use messagekit::log::KnownSource;
+use messagekit_topic_store::{AddedSource, SqlDialect, TableSource, TableSources};
 
 use crate::SqliteStore;
 use crate::error::from_sqlite;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use messagekit::log::{MigratedRecord, Swap, TopicDefinition, TopicMigration};
 use messagekit::{Error, MessageId};
+use messagekit_topic_store::{MigratedRecord, Swap, TopicDefinition, TopicMigration};
 
 use crate::SqliteStore;
 use crate::name_lock::{NameLock, file_of};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use messagekit::Error;
-use messagekit::log::{
-    AppendedRecord, CommitWatch, HandledRecords, NewRecord, OnDuplicate, OnSources, RecordAppend,
-    RecordCounts, RecordPage, RecordQuery, RecordReads, RetentionRule, TopicDefinition, TopicDefinitions,
-    TopicView,
+use messagekit::log::CommitWatch;
+use messagekit_topic_store::{
+    AppendedRecord, HandledRecords, NewRecord, OnDuplicate, OnSources, RecordAppend, RecordCounts,
+    RecordPage, RecordQuery, RecordReads, RetentionRule, TopicDefinition, TopicDefinitions, TopicView,
 };
 use serde_json::Value;
 

@@ -1,11 +1,12 @@
 //! Appending to a topic.
 
-use crate::topic::Checks;
-use crate::{Duplicate, Error, Topic, TopicEvent, parse_json};
-use messagekit::log::{AppendedRecord, NewRecord, OnDuplicate, TopicStore};
+use messagekit_topic_store::{AppendedRecord, NewRecord, OnDuplicate, TopicStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+
+use crate::topic::Checks;
+use crate::{Duplicate, Error, Topic, TopicEvent, parse_json};
 
 impl<T: Serialize + DeserializeOwned, S: TopicStore> Topic<T, S> {
     /// Appends a record and returns its id.

@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use messagekit::adapter::check_topic;
-use messagekit::log::{RetentionRule, TopicDefinition, TopicStore};
 use messagekit::{Error as CoreError, ErrorKind};
+use messagekit_topic_store::{RetentionRule, TopicDefinition, TopicStore};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,8 +1,8 @@
 //! What a program says of the records of a topic.
 
 use messagekit::Error;
-use messagekit::log::TopicDefinition;
 use messagekit_schema::Shape;
+use messagekit_topic_store::TopicDefinition;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;

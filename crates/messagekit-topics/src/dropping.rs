@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messagekit::log::{OnSources, TopicStore};
+use messagekit_topic_store::{OnSources, TopicStore};
 
 use crate::{Error, TopicEvent, Topics};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use messagekit::log::{PipelineStore, RecordQuery, TopicRecord};
+use messagekit_topic_store::{PipelineStore, RecordQuery, TopicRecord};
 
 use crate::topic::DEFAULT;
 use crate::{Error, Topics};

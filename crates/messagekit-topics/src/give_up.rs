@@ -1,8 +1,8 @@
 //! Records that a consumer gives up.
 
 use messagekit::adapter::{Failure, FailureKind, in_transaction};
-use messagekit::log::TopicStore;
 use messagekit::{Error as CoreError, ErrorKind};
+use messagekit_topic_store::TopicStore;
 
 use crate::{Error, Topic};
 

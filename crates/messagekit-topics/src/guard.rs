@@ -1,7 +1,7 @@
 //! Compares the topic of a file with the program's.
 
-use messagekit::log::TopicDefinition;
 use messagekit_schema::{Shape, differences, is_compatible};
+use messagekit_topic_store::TopicDefinition;
 use serde_json::Value;
 
 use crate::{Error, SchemaMismatch};

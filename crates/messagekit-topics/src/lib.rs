@@ -67,7 +67,7 @@ pub use ends::TopicEnds;
 pub use error::{Duplicate, Error, SchemaMismatch};
 pub use guard::Guard;
 pub use json_text::parse_json;
-pub use messagekit::log::{RecordCounts, RecordStatus, RetentionRule, TopicDefinition};
+pub use messagekit_topic_store::{RecordCounts, RecordStatus, RetentionRule, TopicDefinition};
 pub use migrate::Migration;
 #[cfg(feature = "sqlite")]
 pub use minikafka::{MinikafkaFile, MinikafkaImport};

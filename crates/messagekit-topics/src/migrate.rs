@@ -5,10 +5,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use messagekit::adapter::BoxFuture;
-use messagekit::log::{
+use messagekit::{Error as CoreError, ErrorKind, crash};
+use messagekit_topic_store::{
     MigratedRecord, Swap, TopicDefinition, TopicMigration, TopicRecord, topic_was_dropped, topic_was_migrated,
 };
-use messagekit::{Error as CoreError, ErrorKind, crash};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,8 +1,8 @@
 //! A record of a topic.
 
 use jiff::Timestamp;
-use messagekit::log::RecordStatus;
 use messagekit_schema::canonical::{self, Json};
+use messagekit_topic_store::RecordStatus;
 use serde::Serialize;
 
 /// A record of a topic, as one consumer sees it.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use messagekit::log::RowExpression;
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::RowExpression;
 use sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArguments, Ident, InTarget, ObjectNamePart, Value,
     Visit, Visitor, visit_expressions_mut,

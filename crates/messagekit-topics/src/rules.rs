@@ -3,9 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use jsonschema::Validator;
-use messagekit::log::{NewRecord, TopicDefinition};
 use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 use messagekit_schema::canonical::Json;
+use messagekit_topic_store::{NewRecord, TopicDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

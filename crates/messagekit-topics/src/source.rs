@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use messagekit::adapter::check_topic;
-use messagekit::log::{
-    AddedSource, Changes, KnownSource, OnSourceFailure, RowPayload, SqlDialect, TableSource, TableSources,
-};
+use messagekit::log::{Changes, KnownSource, OnSourceFailure, RowPayload};
 use messagekit::{Error as CoreError, ErrorKind};
+use messagekit_topic_store::{AddedSource, SqlDialect, TableSource, TableSources};
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, SQLiteDialect};
 
 use crate::shared::Shared;

@@ -1,6 +1,6 @@
 //! A topic at a glance, as programs print it.
 
-use messagekit::log::{RecordCounts, RetentionRule, TopicDefinition, TopicStore};
+use messagekit_topic_store::{RecordCounts, RetentionRule, TopicDefinition, TopicStore};
 use serde::Serialize;
 
 use crate::topic::DEFAULT;

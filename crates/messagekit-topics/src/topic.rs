@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use messagekit::log::{RecordCounts, RetentionRule, TopicStore};
+use messagekit_topic_store::{RecordCounts, RetentionRule, TopicStore};
 use serde_json::Value;
 use serde_json::value::RawValue;
 

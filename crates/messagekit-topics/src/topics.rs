@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use messagekit::log::{TopicDefinition, TopicStore};
 #[cfg(feature = "sqlite")]
 use messagekit_sqlite::{SqliteStore, Synchronous};
+use messagekit_topic_store::{TopicDefinition, TopicStore};
 use serde_json::Value;
 
 use crate::declared::Declared;

@@ -78,7 +78,6 @@ mod failed_messages;
 #[doc(hidden)]
 pub mod fnv;
 pub mod gate;
-mod group_diagnosis;
 mod handler;
 mod hex;
 mod histogram;

@@ -22,9 +22,6 @@ pub use crate::failed_messages::{
     FailedMessageTotal, FailedMessageVersion, FailedMessages, FailedRun, Operator, Origin, Pace, RetryRunner,
     SelectionBatch, StateMachine, StateReason, no_failed_message,
 };
-pub use crate::group_diagnosis::{
-    CLAIMS_SCATTERED, CONSUMER_IDLE, IDLE_FOUND, MOST_CONSUMERS_FOUND, SCATTERED_FOUND,
-};
 pub use crate::histogram::HistogramCounts;
 pub use crate::marker_outcome::MarkerOutcome;
 pub use crate::outbox_health::{

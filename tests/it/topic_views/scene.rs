@@ -4,9 +4,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use messagekit::log::{
-    Change, Claimed, RecordClaim, RecordClaimer, RetentionRule, RowPayload, TableSources, TopicStore,
-    TopicView, ViewType, Which, partition_of,
+use messagekit::log::{Change, RowPayload};
+use messagekit_topic_store::{
+    Claimed, RecordClaim, RecordClaimer, RetentionRule, TableSources, TopicStore, TopicView, ViewType, Which,
+    partition_of,
 };
 use messagekit_topics::{Topic, Topics};
 use serde_json::{Value, json};

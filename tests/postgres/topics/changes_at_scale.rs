@@ -6,10 +6,11 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
-use messagekit::log::{Claimed, RecordClaimer, RowPayload, Which};
+use messagekit::log::RowPayload;
 use messagekit_postgres::{PostgresStore, migrations};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::{Database, Server, is_full};
+use messagekit_topic_store::{Claimed, RecordClaimer, Which};
 use messagekit_topics::{Topic, Topics};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};

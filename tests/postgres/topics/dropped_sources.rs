@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use messagekit::cleanup::{Retention, clean};
-use messagekit::log::TopicDefinitions;
 use messagekit::{ErrorKind, Store};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::block_on;
 use messagekit_tests::Database;
+use messagekit_topic_store::TopicDefinitions;
 use messagekit_topics::{Topic, Topics};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};

@@ -1,8 +1,8 @@
 //! The session that runs a pipeline, as another process sees it.
 
-use messagekit::log::PipelineStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::Database;
+use messagekit_topic_store::PipelineStore;
 
 #[test]
 fn the_session_that_runs_a_pipeline_is_named() {

@@ -5,13 +5,14 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use futures_util::TryStreamExt;
-use messagekit::log::{Claimed, Log, RecordClaimer, TopicMigration, Which};
+use messagekit::log::Log;
 use messagekit::{Envelope, ErrorKind, Event, Outbox, Store};
 use messagekit_postgres::PostgresStore;
 use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_postgres::{SchemaName, partitioning};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
 use messagekit_tests::Database;
+use messagekit_topic_store::{Claimed, RecordClaimer, TopicMigration, Which};
 use messagekit_topics::{RetentionRule, Topic, TopicEvent, Topics};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -3,11 +3,12 @@
 use std::process::Command;
 
 use futures_util::TryStreamExt;
-use messagekit::log::{AddedSource, Change, RecordReads, RowPayload, SourceFault};
+use messagekit::log::{Change, RowPayload, SourceFault};
 use messagekit::{Envelope, ErrorKind, Event, headers};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{block_on, unique};
 use messagekit_tests::Database;
+use messagekit_topic_store::{AddedSource, RecordReads};
 use messagekit_topics::{Topic, Topics};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -73,8 +74,8 @@ impl Shop {
     }
 }
 
-fn query(id: i64) -> messagekit::log::RecordQuery {
-    messagekit::log::RecordQuery {
+fn query(id: i64) -> messagekit_topic_store::RecordQuery {
+    messagekit_topic_store::RecordQuery {
         consumer: "look".into(),
         topic: TOPIC.into(),
         status: None,

@@ -5,8 +5,9 @@ mod scene;
 
 use std::process::Command;
 
-use messagekit::log::{OnSourceFailure, TopicDefinitions, TopicView};
+use messagekit::log::OnSourceFailure;
 use messagekit_testkit::{block_on, unique};
+use messagekit_topic_store::{TopicDefinitions, TopicView};
 use serde_json::{Value, json};
 
 use super::sources::Shop;

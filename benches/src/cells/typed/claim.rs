@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use messagekit::log::{Claimed, RecordClaimer, Which};
+use messagekit_topic_store::{Claimed, RecordClaimer, Which};
 
 use super::super::embedded::{Ran, Run};
 use super::fixture::{Item, SOURCE, filled, ledger};

@@ -1,8 +1,8 @@
 //! `messagekit topics append`, and what appends records of an import.
 
-use messagekit::log::AppendedRecord;
-use messagekit::log::TopicStore;
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::AppendedRecord;
+use messagekit_topic_store::TopicStore;
 use messagekit_topics::{Topic, Topics};
 use serde_json::json;
 use serde_json::value::RawValue;

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use messagekit::adapter::codec;
-use messagekit::log::{
-    Claimed, ClaimedRecord, CommitWatch, RecordClaim, RecordClaimer, RecordClaims, TopicStore, Which,
-};
+use messagekit::log::CommitWatch;
 use messagekit::operations::ByteText;
 use messagekit::{Error, ErrorKind, Shutdown, chain};
 use messagekit_config::Configuration;
 use messagekit_schema::canonical::Json;
+use messagekit_topic_store::{
+    Claimed, ClaimedRecord, RecordClaim, RecordClaimer, RecordClaims, TopicStore, Which,
+};
 use messagekit_topics::Topics;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

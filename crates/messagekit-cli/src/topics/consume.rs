@@ -1,8 +1,8 @@
 //! `messagekit topics consume`.
 
 use futures_util::{Stream, StreamExt};
-use messagekit::log::TopicStore;
 use messagekit::{Backoff, Error, ErrorKind, Shutdown, chain};
+use messagekit_topic_store::TopicStore;
 use messagekit_topics::{Record, Topic, Topics};
 use serde_json::value::RawValue;
 use tracing_subscriber::filter::LevelFilter;

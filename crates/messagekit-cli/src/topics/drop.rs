@@ -1,7 +1,7 @@
 //! `messagekit topics drop`.
 
 use messagekit::Error;
-use messagekit::log::TopicStore;
+use messagekit_topic_store::TopicStore;
 use messagekit_topics::Topics;
 use serde_json::json;
 

@@ -8,9 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
-use messagekit::log::{RecordQuery, RecordStatus, TopicRecord, TopicStore};
 use messagekit::{Error, ErrorKind, Position};
 use messagekit_arrow::{Columns, Format, batches};
+use messagekit_topic_store::{RecordQuery, RecordStatus, TopicRecord, TopicStore};
 use messagekit_topics::{Record, Topic, Topics};
 use serde_json::value::RawValue;
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use messagekit::log::TopicStore;
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::TopicStore;
 use messagekit_topics::Topics;
 use serde_json::value::RawValue;
 

@@ -1,7 +1,7 @@
 //! `messagekit topics list`.
 
 use messagekit::Error;
-use messagekit::log::TopicStore;
+use messagekit_topic_store::TopicStore;
 use messagekit_topics::{TopicStatus, Topics};
 use serde_json::json;
 

@@ -1,8 +1,8 @@
 //! `messagekit topics plot`.
 
 use messagekit::Error;
-use messagekit::log::PipelineStore;
 use messagekit::operations::Operations;
+use messagekit_topic_store::PipelineStore;
 use messagekit_topics::Topics;
 
 use super::file::{self, Work};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use messagekit::Error;
-use messagekit::log::TopicStore;
+use messagekit_topic_store::TopicStore;
 use messagekit_topics::{RetentionRule, Topics};
 use serde_json::json;
 

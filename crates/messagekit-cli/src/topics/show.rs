@@ -1,8 +1,8 @@
 //! `messagekit topics show`.
 
-use messagekit::log::{MAX_CLAIM_RANGES, PipelineStore};
-use messagekit::operations::SCATTERED_FOUND;
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::SCATTERED_FOUND;
+use messagekit_topic_store::{MAX_CLAIM_RANGES, PipelineStore};
 use messagekit_topics::{TopicEnds, TopicStatus, Topics};
 use serde_json::{Value, json};
 

@@ -1,7 +1,8 @@
 //! `messagekit topics source`.
 
-use messagekit::log::{AddedSource, Change, Changes, KnownSource, OnSourceFailure, RowPayload, TableSources};
+use messagekit::log::{Change, Changes, KnownSource, OnSourceFailure, RowPayload};
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::{AddedSource, TableSources};
 use messagekit_topics::Topics;
 use serde_json::json;
 

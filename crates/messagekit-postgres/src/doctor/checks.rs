@@ -1,9 +1,10 @@
 //! The checks of a database, in the parts that are made together.
 
 use messagekit::operations::{
-    CLAIMS_SCATTERED, CLOCK_DIFFERS, CONSUMER_IDLE, Check, EVENT_TYPE_MISSPELT, EVENTS_REJECTED,
-    RELAY_ABSENT, SCHEMA_PENDING, SERVICE_UNREACHABLE, TABLE_SOURCE_FAULTY,
+    CLOCK_DIFFERS, Check, EVENT_TYPE_MISSPELT, EVENTS_REJECTED, RELAY_ABSENT, SCHEMA_PENDING,
+    SERVICE_UNREACHABLE, TABLE_SOURCE_FAULTY,
 };
+use messagekit_topic_store::{CLAIMS_SCATTERED, CONSUMER_IDLE};
 
 pub(super) const WAL_LEVEL: Check = Check::problem(
     "wal-level-not-logical",

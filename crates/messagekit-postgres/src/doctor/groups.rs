@@ -2,7 +2,8 @@
 
 use jiff_sqlx::Timestamp;
 use messagekit::Error;
-use messagekit::operations::{Diagnosis, IDLE_FOUND, MOST_CONSUMERS_FOUND, SCATTERED_FOUND};
+use messagekit::operations::Diagnosis;
+use messagekit_topic_store::{GroupFindings, IDLE_FOUND, MOST_CONSUMERS_FOUND, SCATTERED_FOUND};
 use sqlx::PgConnection;
 
 use super::target::Target;

@@ -7,7 +7,8 @@
 
 use std::fmt::Write;
 
-use messagekit::log::{OnSourceFailure, RowPayload, TableSource};
+use messagekit::log::{OnSourceFailure, RowPayload};
+use messagekit_topic_store::TableSource;
 
 use super::table::Table;
 use crate::quoting::literal;

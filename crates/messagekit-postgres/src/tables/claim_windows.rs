@@ -1,7 +1,8 @@
 //! Windows of record claims that are seen without a lock, and replaced if they are still the same.
 
-use messagekit::log::{Bounds, ClaimPartition, ClaimPartitions, ClaimWindow, WindowReplacement};
+use messagekit::log::Bounds;
 use messagekit::{Error, crash};
+use messagekit_topic_store::{ClaimPartition, ClaimPartitions, ClaimWindow, WindowReplacement};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 

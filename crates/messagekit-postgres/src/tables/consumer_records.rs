@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff_sqlx::Timestamp;
 use messagekit::Error;
-use messagekit::log::{ClaimWindow, RecordCounts, RecordPage, RecordQuery, RecordStatus, TopicRecord};
+use messagekit_topic_store::{ClaimWindow, RecordCounts, RecordPage, RecordQuery, RecordStatus, TopicRecord};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 

@@ -1,7 +1,7 @@
 //! Where consumers read on in the partitions of topics.
 
 use messagekit::Error;
-use messagekit::log::ClaimWindow;
+use messagekit_topic_store::ClaimWindow;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 

@@ -4,7 +4,7 @@
 //! is deleted in pieces, and found again after a process has died in between.
 
 use messagekit::Error;
-use messagekit::log::check_unfed;
+use messagekit_topic_store::check_unfed;
 use sqlx::{PgConnection, Row};
 
 use super::retention::EXPIRE_MARKERS;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use messagekit::Error;
 use messagekit::adapter::RetryLease;
-use messagekit::log::{no_record, record_has_failed};
+use messagekit_topic_store::{no_record, record_has_failed};
 use sqlx::{PgConnection, Row};
 
 use super::cursors;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use messagekit::log::partition_of;
+use messagekit_topic_store::partition_of;
 
 use super::topics::Partition;
 

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use messagekit::Error;
-use messagekit::log::{Bounds, ClaimPartition, ClaimPartitions, ClaimWindow};
+use messagekit::log::Bounds;
+use messagekit_topic_store::{ClaimPartition, ClaimPartitions, ClaimWindow};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 

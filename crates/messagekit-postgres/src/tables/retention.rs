@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use messagekit::Error;
-use messagekit::log::RetentionCut;
+use messagekit_topic_store::RetentionCut;
 use sqlx::{PgConnection, Row};
 
 use super::next_offsets::NextOffsets;

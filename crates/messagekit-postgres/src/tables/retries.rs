@@ -9,8 +9,8 @@
 use std::time::Duration;
 
 use messagekit::adapter::{Failure, Follower, RetryLease, instance};
-use messagekit::log::{LeaseOf, LeasedMessage};
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::{LeaseOf, LeasedMessage};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 

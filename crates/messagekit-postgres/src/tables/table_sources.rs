@@ -1,7 +1,8 @@
 //! Table sources: what they were added with, and what is wrong with them.
 
-use messagekit::log::{Changes, KnownSource, OnSourceFailure, RowPayload, SourceFault, TableSource};
+use messagekit::log::{Changes, KnownSource, OnSourceFailure, RowPayload, SourceFault};
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::TableSource;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 

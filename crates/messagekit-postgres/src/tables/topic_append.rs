@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use messagekit::adapter::EventLinks;
-use messagekit::log::{AppendedRecord, NewRecord, OnDuplicate};
 use messagekit::{Error, ErrorKind, MessageId};
+use messagekit_topic_store::{AppendedRecord, NewRecord, OnDuplicate};
 use sqlx::{PgConnection, Row};
 
 use super::columns::Columns;

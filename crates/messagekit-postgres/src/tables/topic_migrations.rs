@@ -1,9 +1,9 @@
 //! The next form of the records of a topic.
 
-use messagekit::log::{
+use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::{
     MigratedRecord, Swap, TopicDefinition, check_migratable, check_unchanged, migration_was_replaced,
 };
-use messagekit::{Error, ErrorKind};
 use sqlx::{PgConnection, Row};
 
 use super::topics::{self, Topic};

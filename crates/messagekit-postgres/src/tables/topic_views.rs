@@ -1,7 +1,7 @@
 //! The views over topics.
 
-use messagekit::log::TopicView;
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::TopicView;
 use serde_json::Value;
 use sqlx::PgConnection;
 

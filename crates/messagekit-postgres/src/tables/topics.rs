@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::log::{Bounds, RetentionRule, TopicDefinition};
+use messagekit::log::Bounds;
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::{RetentionRule, TopicDefinition};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 

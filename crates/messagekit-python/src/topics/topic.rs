@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use messagekit::log::AppendedRecord;
 use messagekit_sqlite::SqliteStore;
+use messagekit_topic_store::AppendedRecord;
 use messagekit_topics::{Error, parse_json};
 use pyo3::prelude::*;
 use serde_json::value::RawValue;

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Stdio;
 
 use futures_util::TryStreamExt;
-use messagekit::log::AppendedRecord;
 use messagekit_sqlite::SqliteStore;
+use messagekit_topic_store::AppendedRecord;
 use messagekit_topics::{Error, Topic, Topics};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use messagekit::adapter::codec::ENVELOPE_FIELDS;
+use messagekit::{Error, ErrorKind};
 use serde_json::{Map, Value, json};
 
 use super::rules::{Bound, Fields, NamedField, Other, Rule, RuleId, Rules, Simple, Types};
-use messagekit::adapter::codec::ENVELOPE_FIELDS;
-use messagekit::{Error, ErrorKind};
 
 /// Keywords that say nothing of the data.
 const NOTES: [&str; 11] = [

@@ -12,11 +12,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::contracts::Contracts;
 use messagekit::DataVersion;
 use messagekit::adapter::DataCheck;
 use messagekit::{Error, ErrorKind};
 use rules::Rules;
+
+use super::contracts::Contracts;
 
 /// How many different problems are logged; more say nothing new.
 const MAX_LOGGED: usize = 1_000;

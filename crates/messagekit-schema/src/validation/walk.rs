@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use messagekit::adapter::codec::ENVELOPE_FIELDS;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::fault::{Broken, Fault, Segment};
 use super::rules::{Bound, Other, Rule, RuleId, Rules, Simple, Types};
-use messagekit::adapter::codec::ENVELOPE_FIELDS;
 
 impl Rules {
     /// Returns where data does not match, or `None` if it does, or if it is no JSON.

@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use messagekit::ErrorKind;
-use messagekit::log::{AddedSource, KnownSource, RetentionRule};
+use messagekit::log::KnownSource;
+use messagekit_topic_store::{AddedSource, RetentionRule};
 use messagekit_topics::Error;
 use messagekit_topics::operations::{NewSource, NewTopic, TopicOperations};
 

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use messagekit::ErrorKind;
-use messagekit::log::RecordClaimId;
+use messagekit_topic_store::RecordClaimId;
 use messagekit_topics::Error;
 use messagekit_topics::operations::TopicOperations;
 use messagekit_wire::{self as wire, Consume, Deleted, GiveBack, TopicMessage};

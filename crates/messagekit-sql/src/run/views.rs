@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use messagekit::log::{KnownSource, TopicView, ViewType};
+use messagekit::log::KnownSource;
+use messagekit_topic_store::{TopicView, ViewType};
 use messagekit_topics::Error;
 use messagekit_topics::operations::TopicOperations;
 use serde_json::{Value, json};

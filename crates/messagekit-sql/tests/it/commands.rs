@@ -3,12 +3,13 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
-use messagekit::log::{Changes, OnSourceFailure, OnSources, RowPayload, TopicView};
+use messagekit::log::{Changes, OnSourceFailure, RowPayload};
 use messagekit_sql::{
     Acknowledge, Columns, Command, Comparison, Condition, Consume, CreateTopic, DropSource, DropTopic,
     Literal, NewSource, Order, ResetGroup, RetentionLimit, RetentionOptions, Select, Start, parse,
     parse_script,
 };
+use messagekit_topic_store::{OnSources, TopicView};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

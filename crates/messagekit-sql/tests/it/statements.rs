@@ -1,10 +1,11 @@
 //! Every statement, as it may be written and as it is printed.
 
-use messagekit::log::{Changes, OnSourceFailure, OnSources, RowPayload, TopicView};
+use messagekit::log::{Changes, OnSourceFailure, RowPayload};
 use messagekit_sql::{
     Acknowledge, Columns, Command, Comparison, Condition, Consume, CreateTopic, DropSource, DropTopic,
     Literal, NewSource, Order, ResetGroup, RetentionLimit, RetentionOptions, Select, Start, parse,
 };
+use messagekit_topic_store::{OnSources, TopicView};
 
 /// Parses a statement, which prints as the canonical one, which parses to the same.
 fn assert_prints(text: &str, canonical: &str) -> Command {

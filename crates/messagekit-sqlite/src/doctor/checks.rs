@@ -1,9 +1,10 @@
 //! The checks of a file.
 
 use messagekit::operations::{
-    CLAIMS_SCATTERED, CONSUMER_IDLE, Check, EVENT_TYPE_MISSPELT, EVENTS_REJECTED, RELAY_ABSENT,
-    SCHEMA_PENDING, SERVICE_UNREACHABLE, TABLE_SOURCE_FAULTY,
+    Check, EVENT_TYPE_MISSPELT, EVENTS_REJECTED, RELAY_ABSENT, SCHEMA_PENDING, SERVICE_UNREACHABLE,
+    TABLE_SOURCE_FAULTY,
 };
+use messagekit_topic_store::{CLAIMS_SCATTERED, CONSUMER_IDLE};
 
 pub(super) const JOURNAL_MODE: Check = Check::warning(
     "journal-mode-not-wal",

@@ -1,7 +1,8 @@
 //! Consumers of topics that read no more, or whose claims are scattered.
 
 use messagekit::Error;
-use messagekit::operations::{Diagnosis, IDLE_FOUND, MOST_CONSUMERS_FOUND, SCATTERED_FOUND};
+use messagekit::operations::Diagnosis;
+use messagekit_topic_store::{GroupFindings, IDLE_FOUND, MOST_CONSUMERS_FOUND, SCATTERED_FOUND};
 use rusqlite::Connection;
 
 use crate::error::from_sqlite;

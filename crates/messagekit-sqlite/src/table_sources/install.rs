@@ -1,7 +1,8 @@
 //! Installs the triggers of a source, compares them with its rules, and follows the columns of its table.
 
-use messagekit::log::{AddedSource, KnownSource, OnSourceFailure, SourceFault, TableSource};
+use messagekit::log::{KnownSource, OnSourceFailure, SourceFault};
 use messagekit::{Error, ErrorKind, chain};
+use messagekit_topic_store::{AddedSource, TableSource};
 use rusqlite::Connection;
 
 use super::functions::FUNCTIONS;

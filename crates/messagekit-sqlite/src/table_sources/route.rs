@@ -1,6 +1,6 @@
 //! A table source, as its triggers are made from it.
 
-use messagekit::log::TableSource;
+use messagekit_topic_store::TableSource;
 
 use super::row_json::quoted;
 use super::table::Table;

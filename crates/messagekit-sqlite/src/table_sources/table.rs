@@ -1,7 +1,7 @@
 //! A table of the user, as its triggers need to know it.
 
-use messagekit::log::VIEW_IS_NO_SOURCE;
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::VIEW_IS_NO_SOURCE;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::definition::{Definition, Tokens, unquoted, with_single_quotes};

@@ -1,7 +1,7 @@
 //! Appends records. The same transaction assigns their offsets, so that no reader can ever skip one.
 
-use messagekit::log::partition_of;
 use messagekit::{Error, Message};
+use messagekit_topic_store::partition_of;
 use rusqlite::Connection;
 
 use super::columns::Columns;

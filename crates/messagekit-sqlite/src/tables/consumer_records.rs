@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use messagekit::Error;
-use messagekit::log::{ClaimWindow, RecordCounts, RecordPage, RecordQuery, RecordStatus, TopicRecord};
+use messagekit_topic_store::{ClaimWindow, RecordCounts, RecordPage, RecordQuery, RecordStatus, TopicRecord};
 use rusqlite::{Connection, Row};
 
 use super::topic_records::defined;

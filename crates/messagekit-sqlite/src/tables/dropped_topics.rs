@@ -3,8 +3,8 @@
 //! A dropped topic loses its name at once, in a short transaction. Its rows are deleted in pieces, and found by that name after a process
 //! has died in between. SQLite gives the greatest number of a table again when its row is gone, so the row that has it stays.
 
-use messagekit::log::check_unfed;
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::check_unfed;
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::topic_records::defined;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use messagekit::Error;
-use messagekit::log::{no_record, record_has_failed};
+use messagekit_topic_store::{no_record, record_has_failed};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::processed::DONE;

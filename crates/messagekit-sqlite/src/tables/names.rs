@@ -1,6 +1,6 @@
 //! Names as small integers.
 
-use messagekit::log::RetentionRule;
+use messagekit_topic_store::RetentionRule;
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::retention_rule;

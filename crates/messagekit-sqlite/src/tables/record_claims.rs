@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use messagekit::Error;
-use messagekit::log::{ClaimPartition, ClaimWindow};
+use messagekit_topic_store::{ClaimPartition, ClaimWindow};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::processed::DONE;

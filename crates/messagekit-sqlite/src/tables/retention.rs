@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use messagekit::Message;
-use messagekit::log::{Bounds, RetentionCut, RetentionRule};
+use messagekit::log::Bounds;
+use messagekit_topic_store::{RetentionCut, RetentionRule};
 use rusqlite::{Connection, Result};
 
 use super::micros;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use messagekit::log::RetentionRule;
+use messagekit_topic_store::RetentionRule;
 use rusqlite::{Result, Row};
 
 /// Reads a rule from four columns: `max_age`, `max_bytes`, `keep_unhandled` and `unhandled_max_age`.

@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use messagekit::adapter::{Failure, Follower, RetryLease, instance};
-use messagekit::log::{LeaseOf, LeasedMessage};
 use messagekit::operations::FailedMessageState;
 use messagekit::{Error, ErrorKind, MessageId};
+use messagekit_topic_store::{LeaseOf, LeasedMessage};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::blocked_keys::{self, BlockedKey, head_of};

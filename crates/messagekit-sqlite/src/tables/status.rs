@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use messagekit::Error;
+use messagekit::cleanup::NOTED_WITHIN;
 use messagekit::operations::{
     COUNT_LIMIT, ConsumerPosition, ConsumerStatus, FailedMessageState, StateCount, beyond_ids_of,
 };
@@ -11,7 +12,6 @@ use rusqlite::{Connection, Result};
 use super::cleanup::window;
 use super::{age, micros, timestamp, unhandled_types};
 use crate::error::from_sqlite;
-use messagekit::cleanup::NOTED_WITHIN;
 
 /// The most consumers of an answer, and the most positions of one.
 const MOST_CONSUMERS: u32 = 500;

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use messagekit::log::{
-    Changes, KnownSource, OnSourceFailure, RowExpression, RowPayload, SourceFault, TableSource,
-};
+use messagekit::log::{Changes, KnownSource, OnSourceFailure, RowPayload, SourceFault};
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::{RowExpression, TableSource};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::from_sqlite;

@@ -1,7 +1,7 @@
 //! What topics were made with.
 
-use messagekit::log::TopicDefinition;
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::TopicDefinition;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{record_ids, retention, retention_rule, topics};

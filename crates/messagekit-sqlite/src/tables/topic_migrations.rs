@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use messagekit::log::{
+use messagekit::{Error, crash};
+use messagekit_topic_store::{
     MigratedRecord, Swap, TopicDefinition, check_migratable, check_unchanged, migration_was_replaced,
 };
-use messagekit::{Error, crash};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::topic_definitions::{self, to_json};

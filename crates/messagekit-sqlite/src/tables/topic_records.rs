@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use messagekit::log::{AppendedRecord, NewRecord, OnDuplicate, RetentionRule};
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::{AppendedRecord, NewRecord, OnDuplicate, RetentionRule};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::names::{self, Topic};

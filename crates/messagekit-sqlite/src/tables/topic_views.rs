@@ -1,7 +1,7 @@
 //! The views over topics.
 
-use messagekit::log::{TopicView, ViewType};
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::{TopicView, ViewType};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 use serde_json::Value;

@@ -3,9 +3,9 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use messagekit::log::{Claimed, RecordClaim, RecordClaimer, Which};
 use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::SqliteStore;
+use messagekit_topic_store::{Claimed, RecordClaim, RecordClaimer, Which};
 use tempfile::TempDir;
 
 use crate::support::{append, patient};

@@ -1,9 +1,9 @@
 //! Where a subscriber begins without a cursor.
 
 use messagekit::adapter::{NextOffset, Positions, Source};
-use messagekit::log::{OnSources, TopicDefinitions};
 use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::SqliteStore;
+use messagekit_topic_store::{OnSources, TopicDefinitions};
 
 use crate::support::*;
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use messagekit::adapter::Publisher;
-use messagekit::log::RecordReads;
 use messagekit::{Error, ErrorKind, Store};
 use messagekit_sqlite::SqliteStore;
+use messagekit_topic_store::RecordReads;
 use tempfile::TempDir;
 
 use crate::support::{assigned, bind, define, in_time, incoming, message};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use messagekit::adapter::{Publisher, Source, Subscriber};
-use messagekit::log::{OnSources, TopicDefinitions};
 use messagekit::{ErrorKind, Message, headers};
+use messagekit_topic_store::{OnSources, TopicDefinitions};
 
 use crate::support::*;
 

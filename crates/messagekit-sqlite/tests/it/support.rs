@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{Delivery, Incoming, Lane, NextOffset, Positions, Publisher, Source, Subscriber};
-use messagekit::log::{TopicDefinition, TopicDefinitions};
 use messagekit::{Error, Message, Store, headers};
 use messagekit_sqlite::{SqliteOptions, SqliteStore, SqliteSubscriber};
+use messagekit_topic_store::{TopicDefinition, TopicDefinitions};
 use tempfile::TempDir;
 
 const DEADLINE: Duration = Duration::from_secs(120);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use messagekit::log::{ClaimHolder, ClaimWindow};
+use messagekit_topic_store::{ClaimHolder, ClaimWindow};
 
 /// State that the faults of record claims keep.
 #[derive(Default)]

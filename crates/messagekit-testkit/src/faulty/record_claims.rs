@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use messagekit::adapter::Retries as _;
-use messagekit::log::{
-    ClaimHolder, ClaimPartitions, ClaimWindow, LeaseOf, LeasedMessage, Record, RecordClaims,
-};
+use messagekit::log::Record;
 use messagekit::{Error, Store};
+use messagekit_topic_store::{
+    ClaimHolder, ClaimPartitions, ClaimWindow, LeaseOf, LeasedMessage, RecordClaims,
+};
 
 use super::Fault;
 use super::store::{FaultyStore, FaultyTx};

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use messagekit::log::{Claimed, PartitionStart, RecordClaimId, RecordClaimer, Which};
+use messagekit::log::PartitionStart;
 use messagekit::operations::DatabaseStatus;
 use messagekit::{ErrorKind, Store};
+use messagekit_topic_store::{Claimed, RecordClaimId, RecordClaimer, Which};
 
 use super::LogFixture;
 use super::fixture::{append, claim, claim_now, messages, offsets, topic_of};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::log::{Claimed, RecordClaimer, Which};
 use messagekit::operations::{Action, FailedMessage, FailedMessageState};
 use messagekit::{ErrorKind, Store as _};
+use messagekit_topic_store::{Claimed, RecordClaimer, Which};
 
 use super::LogFixture;
 use super::fixture::{append, claim, claim_now, messages, offsets, topic_of};

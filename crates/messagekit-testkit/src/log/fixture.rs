@@ -4,11 +4,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use messagekit::adapter::OutboxRows;
-use messagekit::log::{
-    Claimed, Log, LogReader, Page, PartitionStart, RecordClaim, RecordClaimer, RecordClaims,
-};
+use messagekit::log::{Log, LogReader, Page, PartitionStart};
 use messagekit::operations::{DatabaseStatus, FailedMessages};
 use messagekit::{Message, headers};
+use messagekit_topic_store::{Claimed, RecordClaim, RecordClaimer, RecordClaims};
 
 use crate::store::{StoreFixture, until_through};
 use crate::unique;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use messagekit::ErrorKind;
-use messagekit::log::{Claimed, PartitionStart, RecordClaimer, Which};
+use messagekit::log::PartitionStart;
+use messagekit_topic_store::{Claimed, RecordClaimer, Which};
 use tokio::time::Instant;
 
 use super::LogFixture;

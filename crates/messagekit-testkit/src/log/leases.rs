@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messagekit::ErrorKind;
-use messagekit::log::{RecordClaimer, Which};
+use messagekit_topic_store::{RecordClaimer, Which};
 
 use super::LogFixture;
 use super::fixture::{claim, claim_now, offsets, topic_of};
@@ -38,7 +38,7 @@ pub async fn late_claim_settles_nothing<F: LogFixture>(fixture: &F) {
     let lost = claim(&late, 1).await;
     let mut again = None;
     eventually("the record comes back", DEADLINE, async || {
-        if let Ok(messagekit::log::Claimed::Records(claim)) = there.claim(1).await {
+        if let Ok(messagekit_topic_store::Claimed::Records(claim)) = there.claim(1).await {
             again = Some(claim);
         }
         again.is_some()

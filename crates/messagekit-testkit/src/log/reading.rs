@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::OutboxRows;
-use messagekit::log::{Page, PartitionStart, RecordClaimer, Which};
+use messagekit::log::{Page, PartitionStart};
 use messagekit::{ErrorKind, Store};
+use messagekit_topic_store::{RecordClaimer, Which};
 
 use super::LogFixture;
 use super::fixture::{append, claim, messages, pages, reader, texts, topic_of};

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use messagekit::ErrorKind;
-use messagekit::log::{Claimed, OnDeleted, PartitionStart, RecordClaimer, Which};
+use messagekit::log::PartitionStart;
+use messagekit_topic_store::{Claimed, OnDeleted, RecordClaimer, Which};
 
 use super::LogFixture;
 use super::fixture::{append, claim, claim_now, messages, offsets, topic_of};

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use messagekit::log::{Claimed, RecordClaim, RecordClaimer, Which};
 use messagekit::{Error, ErrorKind, Store};
-
+use messagekit_topic_store::{Claimed, RecordClaim, RecordClaimer, Which};
 use tokio::time::Instant;
 
 use super::LogFixture;

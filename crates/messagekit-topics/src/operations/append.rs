@@ -1,6 +1,6 @@
 //! Appending to a topic by its name.
 
-use messagekit::log::{AppendedRecord, TopicStore};
+use messagekit_topic_store::{AppendedRecord, TopicStore};
 use messagekit_wire::{Append, Appended};
 
 use super::names;

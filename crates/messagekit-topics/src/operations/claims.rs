@@ -4,8 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::log::{Pages, RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, TableSources, Which};
+use messagekit::log::Pages;
 use messagekit::{Error as CoreError, ErrorKind};
+use messagekit_topic_store::{RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, TableSources, Which};
 use messagekit_wire::{Acknowledge, Acknowledged, Done, Extend, Extended, GiveBack, Start};
 
 use super::names;

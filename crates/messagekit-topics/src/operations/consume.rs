@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::log::{self, Bounds, Claimed, CommitWatch, Pages, RecordClaim, TableSources};
+use messagekit::log::{Bounds, CommitWatch, Pages};
 use messagekit::{Error as CoreError, ErrorKind, Shutdown};
+use messagekit_topic_store::{Claimed, RecordClaim, TableSources};
 use messagekit_wire::{Consume, ConsumeAnswer, Deleted, OnDeleted};
 use tokio::time::{Instant, sleep_until};
 
@@ -111,9 +112,9 @@ async fn claim<S: TableSources + Pages>(
         .begin_at(position(request.start))
         .lease(lease)
         .on_deleted(match request.on_deleted.unwrap_or_default() {
-            OnDeleted::Earliest => log::OnDeleted::Earliest,
-            OnDeleted::Latest => log::OnDeleted::Latest,
-            OnDeleted::Fail => log::OnDeleted::Fail,
+            OnDeleted::Earliest => messagekit_topic_store::OnDeleted::Earliest,
+            OnDeleted::Latest => messagekit_topic_store::OnDeleted::Latest,
+            OnDeleted::Fail => messagekit_topic_store::OnDeleted::Fail,
         })
         .max_bytes(MAX_BYTES);
     if let Some(partition) = request.partition_id {

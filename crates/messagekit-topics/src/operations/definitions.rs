@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use messagekit::log::{AddedSource, Pages, RetentionRule, TableSources, TopicStore};
+use messagekit::log::Pages;
 use messagekit::{Error as CoreError, ErrorKind};
+use messagekit_topic_store::{AddedSource, RetentionRule, TableSources, TopicStore};
 
 use super::names;
 use super::requests::{NewSource, NewTopic};

@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use messagekit::Shutdown;
 use messagekit::adapter::BoxFuture;
-use messagekit::log::{
-    AddedSource, Bounds, KnownSource, OnSources, Pages, RetentionRule, TableSources, TopicDefinition,
-    TopicView,
+use messagekit::log::{Bounds, KnownSource, Pages};
+use messagekit_topic_store::{
+    AddedSource, OnSources, RetentionRule, TableSources, TopicDefinition, TopicView,
 };
 use serde_json::Value;
 
@@ -120,7 +120,7 @@ pub trait TopicOperations: Send + Sync {
         to: Start,
     ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>>;
 
-    /// Forgets a group in a topic, as [`HandledRecords::drop_consumer`](messagekit::log::HandledRecords::drop_consumer) does. Returns false if the group has not read it.
+    /// Forgets a group in a topic, as [`HandledRecords::drop_consumer`](messagekit_topic_store::HandledRecords::drop_consumer) does. Returns false if the group has not read it.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](messagekit::ErrorKind::NotFound) for a topic that is not there. A transient error if the database does not

@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use messagekit::log::{Changes, OnSourceFailure, RetentionRule, RowPayload};
+use messagekit::log::{Changes, OnSourceFailure, RowPayload};
+use messagekit_topic_store::RetentionRule;
 use serde_json::Value;
 
 /// A topic that is to be made.

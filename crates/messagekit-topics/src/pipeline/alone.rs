@@ -3,8 +3,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use messagekit::log::{NameHolder, PipelineStore};
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::{NameHolder, PipelineStore};
 use tokio::time::timeout;
 
 /// How long a run waits for another one before it says so.

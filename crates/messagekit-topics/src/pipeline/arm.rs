@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use messagekit::adapter::{BoxFuture, FailureKind};
-use messagekit::log::{NewRecord, TopicRecord};
 use messagekit::{Error as CoreError, ErrorKind, MessageId, headers};
+use messagekit_topic_store::{NewRecord, TopicRecord};
 
 use super::failure::Shown;
 use crate::Error;

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use messagekit::MessageId;
-use messagekit::log::{PipelineStore, TopicView};
 use messagekit::operations::{FailedMessageFilter, FailedMessageState, Operations};
-
+use messagekit_topic_store::{PipelineStore, TopicView};
 use serde_json::Value;
 
 use super::arm::cause;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use messagekit::adapter::BoxFuture;
-use messagekit::log::{NewRecord, PipelineStore, TopicRecord};
+use messagekit_topic_store::{NewRecord, PipelineStore, TopicRecord};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

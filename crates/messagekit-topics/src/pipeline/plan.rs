@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use messagekit::log::PipelineStore;
 use messagekit::{Error as CoreError, ErrorKind};
+use messagekit_topic_store::PipelineStore;
 
 use super::arm::Arm;
 use super::failure::Strategy;

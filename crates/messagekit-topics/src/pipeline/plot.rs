@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use messagekit::log::{PipelineStore, RecordCounts};
+use messagekit_topic_store::{PipelineStore, RecordCounts};
 
 use super::arm::Arm;
 use crate::Error;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use messagekit::ErrorKind;
 use messagekit::adapter::RetryLease;
-use messagekit::log::{OnDuplicate, PipelineStore};
+use messagekit_topic_store::{OnDuplicate, PipelineStore};
 use tokio::time::{Instant, sleep_until};
 
 use super::alone::alone;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::{ClaimRequest, End, Failure, ReceivedMessage, RetryLease, apply_prepared};
-use messagekit::log::{AppendedRecord, NewRecord, OnDuplicate, PipelineStore, Record, TopicRecord};
+use messagekit::log::Record;
 use messagekit::{Claim, Error as CoreError, ErrorKind, MessageId};
+use messagekit_topic_store::{AppendedRecord, NewRecord, OnDuplicate, PipelineStore, TopicRecord};
 
 use crate::{Duplicate, Error};
 

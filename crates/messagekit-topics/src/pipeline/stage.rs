@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use messagekit::MessageId;
 use messagekit::adapter::{EventLinks, RetryLease};
-use messagekit::log::{NewRecord, PipelineStore, RecordQuery, RecordStatus, TopicRecord};
+use messagekit_topic_store::{NewRecord, PipelineStore, RecordQuery, RecordStatus, TopicRecord};
 
 use super::arm::{Arm, NoOutput, cause};
 use super::failure::{ArmFailure, Strategy};

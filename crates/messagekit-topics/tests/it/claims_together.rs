@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use messagekit::log::{Claimed, RecordClaim, RecordClaimId, RecordClaimer, Which};
 use messagekit::{Error, ErrorKind, Store};
 use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_topic_store::{Claimed, RecordClaim, RecordClaimId, RecordClaimer, Which};
 use messagekit_topics::Topics;
 use serde_json::json;
 

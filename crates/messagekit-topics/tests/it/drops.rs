@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt};
 use messagekit::adapter::{NextOffset, Positions};
-use messagekit::log::AppendedRecord;
-use messagekit::log::{Claimed, OnSources, RecordClaimer, TopicDefinitions, Which};
 use messagekit::{ErrorKind, Store};
+use messagekit_topic_store::AppendedRecord;
+use messagekit_topic_store::{Claimed, OnSources, RecordClaimer, TopicDefinitions, Which};
 use messagekit_topics::{Topic, TopicEvent, Topics};
 use serde_json::{Value, json};
 

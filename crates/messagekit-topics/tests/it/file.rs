@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use messagekit::log::AppendedRecord;
 use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::SqliteStore;
+use messagekit_topic_store::AppendedRecord;
 use messagekit_topics::{Error, Topics};
 use serde_json::json;
 use tempfile::TempDir;

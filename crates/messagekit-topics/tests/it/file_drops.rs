@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use messagekit::cleanup::{Retention, clean};
-use messagekit::log::{OnSources, TopicDefinitions};
 use messagekit::{ErrorKind, Store};
 use messagekit_sqlite::{SqliteOptions, SqliteStore};
+use messagekit_topic_store::{OnSources, TopicDefinitions};
 use messagekit_topics::Topics;
 use serde_json::json;
 use tempfile::TempDir;

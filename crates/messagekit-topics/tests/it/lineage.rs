@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use messagekit::log::{RecordQuery, RecordReads};
 use messagekit::operations::EventHistory;
 use messagekit::{MessageId, headers};
+use messagekit_topic_store::{RecordQuery, RecordReads};
 use messagekit_topics::{Error, Topic, Topics};
 use serde_json::{Value, json};
 

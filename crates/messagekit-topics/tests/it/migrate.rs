@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::{FutureExt, TryStreamExt};
 use messagekit::ErrorKind;
-use messagekit::log::{Claimed, RecordClaimer, TopicDefinitions, Which};
+use messagekit_topic_store::{Claimed, RecordClaimer, TopicDefinitions, Which};
 use messagekit_topics::{Error, Record, RecordStatus, Topic, Topics};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -258,7 +258,7 @@ async fn processes_see_a_migration_as_one_change() {
 
 #[tokio::test]
 async fn a_call_of_a_dropped_migration_changes_nothing_of_the_next() {
-    use messagekit::log::{MigratedRecord, Swap, TopicDefinition, TopicMigration};
+    use messagekit_topic_store::{MigratedRecord, Swap, TopicDefinition, TopicMigration};
     let topics = home::topics().await;
     let before = items(&topics, 3).await;
     let (store, name) = (topics.store(), "items".into());

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use messagekit::Store;
-use messagekit::log::AppendedRecord;
 use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_topic_store::AppendedRecord;
 use messagekit_topics::{TopicEvent, Topics};
 use serde_json::{Value, json};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use messagekit::log::{RecordClaimId, Which};
 use messagekit::{ErrorKind, Shutdown};
+use messagekit_topic_store::{RecordClaimId, Which};
 use messagekit_topics::Topics;
 use messagekit_topics::operations::wire::{
     Acknowledge, Append, AppendedRecord, Consume, ConsumeAnswer, Deleted, Extend, GiveBack, Start,
@@ -273,7 +273,7 @@ async fn claims_are_those_of_the_library() {
     let topics = shop(1).await;
     append(&topics, 0..3).await;
     let consumed = consume(&topics, &of("g")).await;
-    let worker = messagekit::log::RecordClaimer::new(topics.store().clone(), "g", TOPIC);
+    let worker = messagekit_topic_store::RecordClaimer::new(topics.store().clone(), "g", TOPIC);
     let claim = worker.find(&RecordClaimId::from_text(consumed.claim_id.unwrap()), 0).await.unwrap();
     assert_eq!(worker.acknowledge(&claim, Which::All).await.unwrap(), 3);
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use messagekit::ErrorKind;
-use messagekit::log::AppendedRecord;
-use messagekit::log::{Claimed, RecordClaimer, Which};
+use messagekit_topic_store::AppendedRecord;
+use messagekit_topic_store::{Claimed, RecordClaimer, Which};
 use messagekit_topics::{RetentionRule, Topic, TopicEvent, Topics};
 use serde_json::{Value, json};
 

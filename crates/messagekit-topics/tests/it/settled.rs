@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 
 use futures_util::{Stream, TryStreamExt};
 use messagekit::ErrorKind;
-use messagekit::log::{Claimed, RecordClaim, RecordClaimer, TopicDefinitions, TopicView, Which};
 use messagekit::operations::DatabaseStatus;
+use messagekit_topic_store::{Claimed, RecordClaim, RecordClaimer, TopicDefinitions, TopicView, Which};
 use messagekit_topics::{Error, Record, RecordStatus, Topic, Topics};
 use serde_json::{Value, json};
 

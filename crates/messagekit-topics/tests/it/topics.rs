@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
-use messagekit::log::AppendedRecord;
 use messagekit::{ErrorKind, Store};
+use messagekit_topic_store::AppendedRecord;
 use messagekit_topics::{Error, Guard, Record, RecordStatus, Topic};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

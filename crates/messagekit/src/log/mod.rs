@@ -1,63 +1,23 @@
 //! Reading ordered partitions without consuming them.
 
-mod handled_records;
-mod key_partition;
+mod known_source;
 mod ordered;
 mod paged_reader;
-mod pipeline_store;
 mod received;
-mod record_append;
-mod record_claims;
-mod record_reads;
-mod retention_cut;
-mod retention_rule;
 mod start;
-mod table_source;
-mod topic_definitions;
-mod topic_drop;
-mod topic_migration;
-mod topic_store;
-mod topic_view;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use jiff::Timestamp;
 
-pub use handled_records::{HandledRecords, no_record, record_has_failed};
-pub use key_partition::partition_of;
+pub use known_source::{Change, Changes, KnownSource, OnSourceFailure, RowPayload, SourceFault};
 pub use ordered::{
     MergeCore, MergeCounts, MergePartition, MergeRecord, MergeSettings, OrderedReader, OrderedReaderBuilder,
     OrderedReaderState, OrderedReaderStats, OrderedStats, PartitionState,
 };
-pub use paged_reader::{PagedReader, Pages};
-pub use pipeline_store::{NameHolder, PipelineStore};
-pub use record_append::{
-    AppendedRecord, NewRecord, OnDuplicate, RecordAppend, topic_was_dropped, topic_was_migrated,
-};
-pub use record_claims::{
-    ClaimHolder, ClaimPartition, ClaimPartitions, ClaimTurns, ClaimWindow, Claimed, ClaimedRange,
-    ClaimedRanges, ClaimedRecord, DecideWindows, LeaseOf, LeasedMessage, MAX_CLAIM_RANGES, NewClaim,
-    OnDeleted, RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, Settlement, Which, WindowDecision,
-    WindowReplacement,
-};
-pub use record_reads::{
-    CommitWatch, RecordCounts, RecordPage, RecordQuery, RecordReads, RecordStatus, TopicRecord,
-};
-pub use retention_cut::RetentionCut;
-pub use retention_rule::RetentionRule;
+pub use paged_reader::{CommitWatch, PagedReader, Pages};
 pub use start::Start;
-pub use table_source::{
-    AddedSource, Change, Changes, KnownSource, OnSourceFailure, RowExpression, RowPayload, SourceFault,
-    SqlDialect, TableSource, TableSources, VIEW_IS_NO_SOURCE,
-};
-pub use topic_definitions::{TopicDefinition, TopicDefinitions};
-pub use topic_drop::{OnSources, check_unfed};
-pub use topic_migration::{
-    MigratedRecord, Swap, TopicMigration, check_migratable, check_unchanged, migration_was_replaced,
-};
-pub use topic_store::TopicStore;
-pub use topic_view::{TopicView, ViewColumn, ViewType};
 
 use crate::store::BoxFuture;
 use crate::{Error, ErrorKind, Message, Position};
@@ -114,6 +74,23 @@ pub enum PartitionStart {
     End,
     /// This offset. If it is not written yet, the reader waits for it.
     Offset(i64),
+}
+
+impl PartitionStart {
+    /// Returns the offset in a partition.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfRange`], with the values `offset`, `earliest` and `end`, for an offset that the partition does not have.
+    pub fn within(self, bounds: &Bounds) -> Result<i64, Error> {
+        match self {
+            Self::Earliest => Ok(bounds.earliest),
+            Self::End => Ok(bounds.end),
+            Self::Offset(offset) if (bounds.earliest..=bounds.end).contains(&offset) => Ok(offset),
+            Self::Offset(offset) => {
+                Err(bounds.out_of_range("partition has no record at this offset", offset))
+            }
+        }
+    }
 }
 
 /// A result of a reader.

@@ -6,9 +6,21 @@ use std::task::{Context, Poll, Waker, ready};
 
 use jiff::Timestamp;
 
-use super::{Bounds, CommitWatch, Log, LogReader, Page, PartitionStart, Record};
+use super::{Bounds, Log, LogReader, Page, PartitionStart, Record};
 use crate::store::BoxFuture;
 use crate::{Error, ErrorKind};
+
+/// Waits for commits to a database.
+pub trait CommitWatch: Send {
+    /// Waits until any process has committed since the watch was made, or since the last call. It may return early.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the database was closed.
+    ///
+    /// # Cancel safety
+    /// A dropped call has seen nothing: the next one tells of the same commits.
+    fn changed(&mut self) -> BoxFuture<'_, Result<(), Error>>;
+}
 
 /// A database from which partitions are read page by page: a [`Log`].
 pub trait Pages: Clone + Send + Sync + 'static {

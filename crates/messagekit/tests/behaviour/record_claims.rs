@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use messagekit::adapter::Publisher;
-use messagekit::log::{Claimed, PartitionStart, RecordClaim, RecordClaimer, Which};
+use messagekit::log::PartitionStart;
 use messagekit::operations::{
     Action, FailedMessage, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,
 };
 use messagekit::{ErrorKind, Message, headers};
 use messagekit_memory::{MemoryLog, MemoryStore};
+use messagekit_topic_store::{Claimed, RecordClaim, RecordClaimer, Which};
 
 const TOPIC: &str = "orders.order";
 

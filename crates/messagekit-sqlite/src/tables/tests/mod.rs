@@ -23,12 +23,11 @@ use messagekit::{Claim, ErrorKind, Headers, Message, MessageId, Position, header
 use proptest::prelude::*;
 use rusqlite::Connection;
 
-use crate::migrations::steps;
-
 use super::failed_messages::{self, Way};
 use super::{
     actions, append, cursors, failed_message_lists, names, offsets, processed, read, retries, shards, topics,
 };
+use crate::migrations::steps;
 
 const PARTITIONS: u32 = 4;
 const NOW: i64 = 1_790_000_000_123_456;
