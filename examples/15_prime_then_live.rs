@@ -9,8 +9,9 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use messagekit::adapter::BatchLimit;
+use messagekit::consumer::PrimedConsumer;
 use messagekit::log::{OrderedReader, Start};
-use messagekit::{Consumer, Envelope, Event, HandlerError, Outbox, PrimedConsumer, Shutdown, Store, chain};
+use messagekit::{Consumer, Envelope, Event, HandlerError, Outbox, Shutdown, Store, chain};
 use messagekit_sqlite::{SqliteSource, SqliteStore, SqliteTx};
 use serde::{Deserialize, Serialize};
 

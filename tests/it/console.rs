@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use messagekit::adapter::{Publisher, codec};
+use messagekit::consumer::ConsumerStats;
 use messagekit::operations::{Action, FailedMessage, FailedMessageFilter, FailedMessages, Operator};
 use messagekit::{
-    Consumer, ConsumerBuilder, ConsumerStats, Envelope, Error, Event, HandlerError, Message, OnFailure,
-    Shutdown, Stats, Store,
+    Consumer, ConsumerBuilder, Envelope, Error, Event, HandlerError, Message, OnFailure, Shutdown, Stats,
+    Store,
 };
 use messagekit_sqlite::{SqliteOptions, SqliteSource, SqliteStore, SqliteTx};
 use messagekit_testkit::eventually;

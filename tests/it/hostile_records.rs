@@ -1,8 +1,9 @@
 //! Records that no handler can take: stored in full, reported without their contents, and skipped.
 
 use messagekit::adapter::MAX_PAYLOAD_BYTES;
+use messagekit::consumer::ConsumerStats;
 use messagekit::operations::FailedMessageState;
-use messagekit::{ConsumerStats, Message, headers};
+use messagekit::{Message, headers};
 
 use crate::console::{Console, Running, note, write_down};
 

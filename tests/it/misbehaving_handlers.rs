@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use messagekit::consumer::ConsumerStats;
 use messagekit::operations::FailedMessageState;
-use messagekit::{Backoff, ConsumerStats, Envelope, ErrorKind, HandlerError, Outbox, Store, chain};
+use messagekit::{Backoff, Envelope, ErrorKind, HandlerError, Outbox, Store, chain};
 use messagekit_sqlite::{SqliteStore, SqliteTx};
 
 use crate::console::{Console, NoteTaken, Running, patient, write};

@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use messagekit::adapter::{Publisher, codec};
+use messagekit::consumer::ConsumerStats;
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageHead, FailedMessageState, FailedMessages,
     Operator,
 };
-use messagekit::{
-    Backoff, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Event, HandlerError, Shutdown, Stats, Store,
-};
+use messagekit::{Backoff, Consumer, ConsumerBuilder, Envelope, Event, HandlerError, Shutdown, Stats, Store};
 use messagekit_memory::{MemoryLog, MemorySource};
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, block_on, eventually};

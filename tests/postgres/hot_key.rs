@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use messagekit::adapter::{BatchLimit, Publisher, codec};
+use messagekit::consumer::ConsumerStats;
 use messagekit::operations::{
     Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessages, Operator,
 };
-use messagekit::{
-    Consumer, ConsumerStats, Envelope, Event, HandlerError, OnFailure, ParkingLimits, Shutdown, Stats,
-};
+use messagekit::{Consumer, Envelope, Event, HandlerError, OnFailure, ParkingLimits, Shutdown, Stats};
 use messagekit_memory::MemoryLog;
 use messagekit_postgres::PgTx;
 use messagekit_testkit::{DEADLINE, block_on, eventually};

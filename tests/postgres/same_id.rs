@@ -1,7 +1,8 @@
 //! The same message in two processes at once.
 
 use messagekit::adapter::{Publisher, codec};
-use messagekit::{Claim, Consumer, ConsumerStats, Envelope, Event, MessageId, Shutdown, Store};
+use messagekit::consumer::ConsumerStats;
+use messagekit::{Claim, Consumer, Envelope, Event, MessageId, Shutdown, Store};
 use messagekit_memory::MemoryLog;
 use messagekit_postgres::{PgTx, PostgresStore};
 use messagekit_testkit::{DEADLINE, block_on, eventually};

@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::adapter::Source;
+use messagekit::consumer::PrimingProgress;
 use messagekit::log::{Log, OrderedReader, Start};
-use messagekit::{Consumer, Error, HandlerError, Message, PrimingProgress, Shutdown, chain};
+use messagekit::{Consumer, Error, HandlerError, Message, Shutdown, chain};
 use messagekit_kafka::Kafka;
 use messagekit_postgres::PostgresStore;
 use messagekit_sqlite::SqliteStore;

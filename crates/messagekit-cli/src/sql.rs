@@ -4,9 +4,9 @@ use std::io::{self, IsTerminal, Read};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use messagekit::log::Pages;
 use messagekit::{Error, ErrorKind};
 use messagekit_sql::{Answer, ColumnType, Command, SyntaxError, parse_script};
+use messagekit_topic_store::Pages;
 use messagekit_topic_store::TableSources;
 use messagekit_topics::Topics;
 use serde_json::{Value, json};

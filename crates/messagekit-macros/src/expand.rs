@@ -77,11 +77,11 @@ fn generate(input: &DeriveInput, attribute: &EventAttribute, key: Option<&Key<'_
     let earlier = attribute.upcast_from.as_ref().map(|from| {
         // What is wrong with the two events, such as a conversion that is missing, shows at the name.
         quote_spanned! {from.span()=>
-            const EARLIER: ::std::option::Option<&'static ::messagekit::EarlierVersion> =
-                ::std::option::Option::Some(&::messagekit::EarlierVersion::of::<Self, #from>());
+            const EARLIER: ::std::option::Option<&'static ::messagekit::event::EarlierVersion> =
+                ::std::option::Option::Some(&::messagekit::event::EarlierVersion::of::<Self, #from>());
 
             fn read_earlier(
-                data: ::messagekit::EarlierData<'_>,
+                data: ::messagekit::event::EarlierData<'_>,
             ) -> ::std::result::Result<Self, ::messagekit::Error> {
                 data.upcast::<#from, Self>()
             }

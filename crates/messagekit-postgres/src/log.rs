@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use messagekit::Error;
 use messagekit::adapter::BoxFuture;
-use messagekit::log::{Bounds, CommitWatch, Pages, Record};
+use messagekit::log::{Bounds, Log, LogReader, PartitionStart, Record};
+use messagekit_topic_store::{CommitWatch, PagedReader, Pages};
 
 use crate::PostgresStore;
 use crate::commit_watch::{PgCommits, Watched};
@@ -17,53 +18,60 @@ const PAGE_BYTES: i64 = 8 * 1024 * 1024;
 
 /// Offsets are given with the partitions of the topic held, so no record can appear inside a page that was read. A reader that finds
 /// events without an offset gives them theirs first.
-impl Pages for PostgresStore {
-    fn bounds(&self, topic: &Arc<str>) -> BoxFuture<'static, Result<Vec<Bounds>, Error>> {
-        let (store, topic) = (self.clone(), topic.clone());
+impl Log for PostgresStore {
+    fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Bounds>, Error>> {
         Box::pin(async move {
-            let found = store.sequenced(&topic).await?;
-            let known = store
-                .read(|mut connection| {
-                    let store = &store;
-                    async move { topics::partitions(&mut connection, store.schema(), found.id).await }
+            let found = self.sequenced(topic).await?;
+            let known = self
+                .read(|mut connection| async move {
+                    topics::partitions(&mut connection, self.schema(), found.id).await
                 })
                 .await?;
             Ok(known.into_iter().map(Partition::bounds).collect())
         })
     }
 
-    fn offsets_at(
-        &self,
-        topic: &Arc<str>,
+    fn offsets_at<'a>(
+        &'a self,
+        topic: &'a str,
         time: Timestamp,
-    ) -> BoxFuture<'static, Result<Vec<(i32, i64)>, Error>> {
-        let (store, topic) = (self.clone(), topic.clone());
+    ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>> {
         Box::pin(async move {
-            let found = store.sequenced(&topic).await?;
-            let offsets = PostgresStore::read(&store, |mut connection| {
-                let store = &store;
-                async move { topic_records::first_since(&mut connection, store.schema(), found.id, time).await }
+            let found = self.sequenced(topic).await?;
+            let offsets = PostgresStore::read(self, |mut connection| async move {
+                topic_records::first_since(&mut connection, self.schema(), found.id, time).await
             });
             offsets.await
         })
     }
 
-    fn committed_offsets(
-        &self,
-        topic: &Arc<str>,
-        consumer: &str,
-    ) -> BoxFuture<'static, Result<Vec<(i32, i64)>, Error>> {
-        let (store, topic, consumer) = (self.clone(), topic.clone(), consumer.to_owned());
+    fn committed_offsets<'a>(
+        &'a self,
+        topic: &'a str,
+        consumer: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>> {
         Box::pin(async move {
-            let found = store.sequenced(&topic).await?;
-            let offsets = PostgresStore::read(&store, |mut connection| {
-                let (store, consumer) = (&store, &consumer);
-                async move { cursors::of_topic(&mut connection, store.schema(), consumer, found.id).await }
+            let found = self.sequenced(topic).await?;
+            let offsets = PostgresStore::read(self, |mut connection| async move {
+                cursors::of_topic(&mut connection, self.schema(), consumer, found.id).await
             });
             offsets.await
         })
     }
 
+    fn open<'a>(
+        &'a self,
+        topic: &'a Arc<str>,
+        wanted: &'a [(i32, PartitionStart)],
+    ) -> BoxFuture<'a, Result<Box<dyn LogReader>, Error>> {
+        Box::pin(async move {
+            let reader = PagedReader::open(self.clone(), topic, wanted).await?;
+            Ok(Box::new(reader) as Box<dyn LogReader>)
+        })
+    }
+}
+
+impl Pages for PostgresStore {
     fn read(
         &self,
         topic: &Arc<str>,

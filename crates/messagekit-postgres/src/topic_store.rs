@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::log::CommitWatch;
 use messagekit::{Error, ErrorKind, Store};
+use messagekit_topic_store::CommitWatch;
 use messagekit_topic_store::{
     AppendedRecord, HandledRecords, NewRecord, OnDuplicate, OnSources, RecordAppend, RecordCounts,
     RecordPage, RecordQuery, RecordReads, RetentionRule, TopicDefinition, TopicDefinitions, TopicView,

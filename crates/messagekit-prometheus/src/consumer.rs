@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use messagekit::Stats;
 use messagekit::adapter::FailureKind;
-use messagekit::{ConsumerStats, Stats};
+use messagekit::consumer::ConsumerStats;
 use prometheus::proto::MetricType::{COUNTER, GAUGE, HISTOGRAM};
 
 use super::family::{Family, Values};

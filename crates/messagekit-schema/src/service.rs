@@ -1,7 +1,8 @@
 //! A service with the events that it writes and reads.
 
 use messagekit::DataVersion;
-use messagekit::adapter::{check_name, version_of};
+use messagekit::adapter::check_name;
+use messagekit::event::version_of;
 use messagekit::{Error, ErrorKind, Event};
 use serde::{Deserialize, Serialize};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::{Either, select};
 use messagekit::Error;
 use messagekit::adapter::BoxFuture;
-use messagekit::log::CommitWatch;
+use messagekit_topic_store::CommitWatch;
 use tokio::sync::watch;
 
 use crate::error::closed;

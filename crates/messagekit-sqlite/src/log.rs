@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use messagekit::adapter::BoxFuture;
-use messagekit::log::{Bounds, CommitWatch, Pages, Record};
+use messagekit::log::{Bounds, Log, LogReader, PartitionStart, Record};
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::{CommitWatch, PagedReader, Pages};
 
 use crate::SqliteStore;
 use crate::error::from_sqlite;
@@ -16,9 +17,9 @@ use crate::tables::{cursors, read};
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// The appending transaction assigns offsets, so no record can appear inside a page that was read.
-impl Pages for SqliteStore {
-    fn bounds(&self, topic: &Arc<str>) -> BoxFuture<'static, Result<Vec<Bounds>, Error>> {
-        let (store, topic) = (self.clone(), topic.clone());
+impl Log for SqliteStore {
+    fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Bounds>, Error>> {
+        let (store, topic) = (self.clone(), Arc::<str>::from(topic));
         Box::pin(async move {
             let name = topic.clone();
             let found =
@@ -30,12 +31,12 @@ impl Pages for SqliteStore {
         })
     }
 
-    fn offsets_at(
-        &self,
-        topic: &Arc<str>,
+    fn offsets_at<'a>(
+        &'a self,
+        topic: &'a str,
         time: Timestamp,
-    ) -> BoxFuture<'static, Result<Vec<(i32, i64)>, Error>> {
-        let (store, topic) = (self.clone(), topic.clone());
+    ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>> {
+        let (store, topic) = (self.clone(), Arc::<str>::from(topic));
         Box::pin(async move {
             let query = move |conn: &rusqlite::Connection| {
                 let known = topics::partitions(conn, &topic).map_err(from_sqlite)?;
@@ -52,12 +53,12 @@ impl Pages for SqliteStore {
         })
     }
 
-    fn committed_offsets(
-        &self,
-        topic: &Arc<str>,
-        consumer: &str,
-    ) -> BoxFuture<'static, Result<Vec<(i32, i64)>, Error>> {
-        let (store, topic, consumer) = (self.clone(), topic.clone(), consumer.to_owned());
+    fn committed_offsets<'a>(
+        &'a self,
+        topic: &'a str,
+        consumer: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>> {
+        let (store, topic, consumer) = (self.clone(), Arc::<str>::from(topic), consumer.to_owned());
         Box::pin(async move {
             let query = move |conn: &rusqlite::Connection| {
                 if topics::partitions(conn, &topic).map_err(from_sqlite)?.is_empty() {
@@ -69,6 +70,19 @@ impl Pages for SqliteStore {
         })
     }
 
+    fn open<'a>(
+        &'a self,
+        topic: &'a Arc<str>,
+        wanted: &'a [(i32, PartitionStart)],
+    ) -> BoxFuture<'a, Result<Box<dyn LogReader>, Error>> {
+        Box::pin(async move {
+            let reader = PagedReader::open(self.clone(), topic, wanted).await?;
+            Ok(Box::new(reader) as Box<dyn LogReader>)
+        })
+    }
+}
+
+impl Pages for SqliteStore {
     fn read(
         &self,
         topic: &Arc<str>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use messagekit::Error;
-use messagekit::log::CommitWatch;
+use messagekit_topic_store::CommitWatch;
 use messagekit_topic_store::{
     AppendedRecord, HandledRecords, NewRecord, OnDuplicate, OnSources, RecordAppend, RecordCounts,
     RecordPage, RecordQuery, RecordReads, RetentionRule, TopicDefinition, TopicDefinitions, TopicView,

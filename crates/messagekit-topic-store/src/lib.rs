@@ -7,6 +7,7 @@
 mod group_diagnosis;
 mod handled_records;
 mod key_partition;
+mod paged_reader;
 mod pipeline_store;
 mod record_append;
 mod record_claims;
@@ -25,6 +26,7 @@ pub use group_diagnosis::{
 };
 pub use handled_records::{HandledRecords, no_record, record_has_failed};
 pub use key_partition::partition_of;
+pub use paged_reader::{CommitWatch, PagedReader, Pages};
 pub use pipeline_store::{NameHolder, PipelineStore};
 pub use record_append::{
     AppendedRecord, NewRecord, OnDuplicate, RecordAppend, topic_was_dropped, topic_was_migrated,

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use messagekit::Error;
 use messagekit::Store;
-use messagekit::log::{CommitWatch, Record};
+use messagekit::log::Record;
 use serde::Serialize;
+
+use crate::CommitWatch;
 
 /// How far a consumer is with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]

@@ -5,9 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use futures_util::stream::try_unfold;
 use futures_util::{Stream, StreamExt};
 use messagekit::adapter::codec;
-use messagekit::log::CommitWatch;
 use messagekit::{Backoff, Error as CoreError, ErrorKind, Position};
 use messagekit_schema::canonical::{self, Json};
+use messagekit_topic_store::CommitWatch;
 use messagekit_topic_store::{
     RecordPage, RecordQuery, RecordStatus, TopicRecord, TopicStore, topic_was_dropped, topic_was_migrated,
 };

@@ -9,7 +9,6 @@
 pub use crate::__adapter_error as adapter_error;
 pub use crate::consumer::RETRY_POLL;
 pub use crate::data_check::DataCheck;
-pub use crate::event::version_of;
 pub use crate::failed_messages::instance;
 pub use crate::handler::CatchAll;
 pub use crate::message::{

@@ -35,14 +35,13 @@
 //! - [`HandlerError`], [`OnFailure`], [`Backoff`]: what happens to a message that a handler refuses. [`gate`]: what holds a consumer back.
 //! - [`Router`]: handlers that several consumers share.
 //! - [`EventPublisher`]: typed events without an outbox, and what that loses.
-//! - [`bus`]: listeners in the same process, which share the transaction of the caller.
 //! - [`relay`]: publishes from the outbox to a broker.
 //! - [`operations`]: what operators do: list, show and retry failed messages, publish events again.
 //! - [`claim`]: the processed marker alone, for a custom loop or an HTTP idempotency key.
 //! - [`adapter`] and [`log`]: what a database or a broker implements.
 //!
 //! Other crates hold the adapters (`messagekit-sqlite` is embedded, `messagekit-memory` serves tests) and what programs add:
-//! `messagekit-service`, `messagekit-schema`, `messagekit-bridge`, `messagekit-bookkeeper`, `messagekit-config`, `messagekit-prometheus`.
+//! `messagekit-service`, `messagekit-schema`, `messagekit-bus`, `messagekit-bridge`, `messagekit-bookkeeper`, `messagekit-config`, `messagekit-prometheus`.
 //!
 //! # What it does not do
 //!
@@ -62,23 +61,22 @@ extern crate self as messagekit;
 pub mod adapter;
 mod adapter_error;
 mod audit;
-pub mod bus;
 mod byte_text;
 pub mod cleanup;
-mod consumer;
+pub mod consumer;
 #[doc(hidden)]
 pub mod crash;
 mod data_check;
 mod diagnosis;
 mod error;
-mod event;
+pub mod event;
 mod event_history;
 mod event_registry;
 mod failed_messages;
 #[doc(hidden)]
 pub mod fnv;
 pub mod gate;
-mod handler;
+pub mod handler;
 mod hex;
 mod histogram;
 pub mod log;
@@ -97,16 +95,12 @@ mod sync;
 mod telemetry;
 mod transport;
 
-pub use consumer::{
-    Backoff, Connection, Consumer, ConsumerBuilder, ConsumerStats, Delivered, NoSource, OnFailure,
-    PrimedConsumer, PrimingProgress, Stats,
-};
+pub use consumer::{Backoff, Consumer, ConsumerBuilder, Delivered, OnFailure, Stats};
 pub use error::{Error, ErrorKind, chain};
-pub use event::{EarlierData, EarlierVersion, Event};
+pub use event::Event;
 pub use event_registry::{AnyEvent, EventRegistry, RegisteredEvent};
 pub use handler::{
-    CallFn, EffectsFn, EventArgument, HandlerError, HandlerErrorKind, HandlerFn, IdempotentConsumer, Inner,
-    Middleware, OnNewerMinor, OnUnknown, Router, StateCallFn, StateEffectsFn, StateHandlerFn,
+    HandlerError, HandlerErrorKind, IdempotentConsumer, Middleware, OnNewerMinor, OnUnknown, Router,
 };
 pub use message::{
     DataVersion, DeliveryInfo, Envelope, Headers, Message, MessageId, Meta, Position, WireForm, headers,

@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use messagekit::{Connection, Stats};
+use messagekit::Stats;
+use messagekit::consumer::Connection;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

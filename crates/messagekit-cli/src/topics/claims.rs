@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use messagekit::adapter::codec;
-use messagekit::log::CommitWatch;
 use messagekit::operations::ByteText;
 use messagekit::{Error, ErrorKind, Shutdown, chain};
 use messagekit_config::Configuration;
 use messagekit_schema::canonical::Json;
+use messagekit_topic_store::CommitWatch;
 use messagekit_topic_store::{
     Claimed, ClaimedRecord, RecordClaim, RecordClaimer, RecordClaims, TopicStore, Which,
 };

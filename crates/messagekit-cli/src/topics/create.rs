@@ -3,9 +3,9 @@
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use messagekit::log::Pages;
 use messagekit::{Error, ErrorKind};
 use messagekit_schema::{Shape, differences};
+use messagekit_topic_store::Pages;
 use messagekit_topic_store::TableSources;
 use messagekit_topics::operations::{NewTopic, TopicOperations};
 use messagekit_topics::{RetentionRule, TopicDefinition, Topics};

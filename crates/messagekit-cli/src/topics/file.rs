@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use messagekit::log::Pages;
 use messagekit::{Error, ErrorKind, operations};
 use messagekit_postgres::PostgresStore;
 use messagekit_sqlite::SqliteStore;
+use messagekit_topic_store::Pages;
 use messagekit_topic_store::{PipelineStore, TableSources, TopicStore};
 use messagekit_topics::{Topic, TopicDefinition, Topics};
 use serde_json::value::RawValue;

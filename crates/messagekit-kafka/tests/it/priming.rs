@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use messagekit::adapter::Publisher;
+use messagekit::consumer::ConsumerStats;
 use messagekit::log::{OrderedReader, OrderedReaderBuilder, Start};
-use messagekit::{Consumer, ConsumerStats, HandlerError, Message, Shutdown, Stats, headers};
+use messagekit::{Consumer, HandlerError, Message, Shutdown, Stats, headers};
 use messagekit_kafka::Kafka;
 use messagekit_memory::{MemoryStore, MemoryTx};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};

@@ -9,8 +9,8 @@ mod session;
 mod watcher;
 
 use messagekit::adapter::BoxFuture;
-use messagekit::log::CommitWatch;
 use messagekit::{Error, ErrorKind};
+use messagekit_topic_store::CommitWatch;
 use tokio::sync::watch;
 
 pub(crate) use notices::{NOTIFY, Notices};

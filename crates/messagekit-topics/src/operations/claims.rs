@@ -4,8 +4,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::log::Pages;
 use messagekit::{Error as CoreError, ErrorKind};
+use messagekit_topic_store::Pages;
 use messagekit_topic_store::{RecordClaim, RecordClaimId, RecordClaimer, RecordClaims, TableSources, Which};
 use messagekit_wire::{Acknowledge, Acknowledged, Done, Extend, Extended, GiveBack, Start};
 
@@ -157,7 +157,7 @@ pub(super) async fn reset<S: TableSources + Pages>(
     names::group(topic, group)?;
     let partitions = match partition {
         Some(partition) => vec![partition],
-        None => Pages::bounds(store, &topic.into()).await?.iter().map(|bounds| bounds.partition).collect(),
+        None => store.bounds(topic).await?.iter().map(|bounds| bounds.partition).collect(),
     };
     let claimer = claimer(store, topic, group);
     let mut moved = Vec::new();

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use messagekit::log::{Bounds, CommitWatch, Pages};
+use messagekit::log::Bounds;
 use messagekit::{Error as CoreError, ErrorKind, Shutdown};
 use messagekit_topic_store::{Claimed, RecordClaim, TableSources};
+use messagekit_topic_store::{CommitWatch, Pages};
 use messagekit_wire::{Consume, ConsumeAnswer, Deleted, OnDeleted};
 use tokio::time::{Instant, sleep_until};
 
@@ -157,8 +158,7 @@ async fn may_have_more<S: Pages>(store: &S, request: &Consume, claim: &RecordCla
     }
     // The records are claimed: an error must not keep them from the caller.
     let topic = Arc::from(&*request.topic_id);
-    let is_divided =
-        async || Pages::bounds(store, &topic).await.map_or(true, |partitions| partitions.len() > 1);
+    let is_divided = async || store.bounds(&topic).await.map_or(true, |partitions| partitions.len() > 1);
     request.partition_id.is_none() && (claim.partition > 0 || is_divided().await)
 }
 
@@ -197,7 +197,7 @@ async fn wanted<S: TableSources + Pages>(
     topic: &Arc<str>,
     partition: Option<i32>,
 ) -> Result<Vec<Bounds>, CoreError> {
-    let mut partitions = Pages::bounds(store, topic).await?;
+    let mut partitions = store.bounds(topic).await?;
     if let Some(wanted) = partition {
         partitions.retain(|bounds| bounds.partition == wanted);
         if partitions.is_empty() {

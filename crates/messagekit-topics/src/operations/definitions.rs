@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use messagekit::log::Pages;
 use messagekit::{Error as CoreError, ErrorKind};
+use messagekit_topic_store::Pages;
 use messagekit_topic_store::{AddedSource, RetentionRule, TableSources, TopicStore};
 
 use super::names;

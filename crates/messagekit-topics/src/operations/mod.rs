@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use messagekit::Shutdown;
 use messagekit::adapter::BoxFuture;
-use messagekit::log::{Bounds, KnownSource, Pages};
+use messagekit::log::{Bounds, KnownSource};
+use messagekit_topic_store::Pages;
 use messagekit_topic_store::{
     AddedSource, OnSources, RetentionRule, TableSources, TopicDefinition, TopicView,
 };
@@ -238,7 +239,7 @@ impl<S: TableSources + Pages> TopicOperations for Topics<S> {
             names::group(topic, group)?;
             let topic = Arc::from(topic);
             // A topic that is not there has no bounds.
-            Pages::bounds(self.store(), &topic).await?;
+            self.store().bounds(&topic).await?;
             Ok(self.store().drop_consumer(&topic, group).await?)
         })
     }
@@ -250,7 +251,7 @@ impl<S: TableSources + Pages> TopicOperations for Topics<S> {
     fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Bounds>, Error>> {
         Box::pin(async move {
             names::topic(topic)?;
-            Ok(Pages::bounds(self.store(), &Arc::from(topic)).await?)
+            Ok(self.store().bounds(topic).await?)
         })
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use messagekit::Error;
 #[cfg(doc)]
 use messagekit::ErrorKind;
-use messagekit::log::{Bounds, Pages, PartitionStart, Record};
+use messagekit::log::{Bounds, PartitionStart, Record};
+use messagekit_topic_store::Pages;
 use messagekit_wire::Start;
 
 /// Returns where a request begins: behind the last record unless it says another place.

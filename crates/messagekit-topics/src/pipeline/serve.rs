@@ -1,7 +1,7 @@
 //! When a pipeline that runs again and again may run next.
 
 use messagekit::Backoff;
-use messagekit::log::CommitWatch;
+use messagekit_topic_store::CommitWatch;
 use messagekit_topic_store::PipelineStore;
 use tokio::time::sleep;
 

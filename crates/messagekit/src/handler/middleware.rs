@@ -22,7 +22,8 @@ use crate::store::Store;
 /// ```
 /// use async_trait::async_trait;
 /// use messagekit_memory::{MemoryStore, MemoryTx};
-/// use messagekit::{HandlerError, Inner, Middleware};
+/// use messagekit::handler::Inner;
+/// use messagekit::{HandlerError, Middleware};
 ///
 /// /// Counts what each type has cost.
 /// struct Counted;

@@ -21,7 +21,7 @@ pub(crate) use argument::{CallResult, Input};
 pub use catch_all::CatchAll;
 pub(crate) use error::ClassifyError;
 pub use error::{HandlerError, HandlerErrorKind};
-pub(crate) use function::{Erased, FirstPhase, Handling};
+pub(crate) use function::{Erased, FirstPhase};
 pub use function::{HandlerFn, IdempotentConsumer};
 pub use middleware::{Inner, Middleware};
 pub(crate) use mistakes::Never;

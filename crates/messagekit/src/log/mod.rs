@@ -2,7 +2,6 @@
 
 mod known_source;
 mod ordered;
-mod paged_reader;
 mod received;
 mod start;
 
@@ -16,7 +15,6 @@ pub use ordered::{
     MergeCore, MergeCounts, MergePartition, MergeRecord, MergeSettings, OrderedReader, OrderedReaderBuilder,
     OrderedReaderState, OrderedReaderStats, OrderedStats, PartitionState,
 };
-pub use paged_reader::{CommitWatch, PagedReader, Pages};
 pub use start::Start;
 
 use crate::store::BoxFuture;

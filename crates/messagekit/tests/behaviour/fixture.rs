@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use messagekit::adapter::{BatchLimit, Inbox, Publisher, Source, codec};
+use messagekit::consumer::ConsumerStats;
 use messagekit::operations::{FailedMessage, FailedMessageFilter, FailedMessages, Operator};
 use messagekit::{
-    Backoff, Claim, Consumer, ConsumerBuilder, ConsumerStats, Envelope, Error, Message, MessageId, OnFailure,
-    Shutdown, Stats, headers,
+    Backoff, Claim, Consumer, ConsumerBuilder, Envelope, Error, Message, MessageId, OnFailure, Shutdown,
+    Stats, headers,
 };
 use messagekit_memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx};
 use tokio::task::JoinHandle;

@@ -5,7 +5,6 @@ mod batches;
 mod blame;
 mod block;
 mod breaker_calls;
-mod bus;
 mod cloud_events;
 mod cloud_events_read;
 mod counted;

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use messagekit::{Claim, HandlerError, Inner, Middleware};
+use messagekit::handler::Inner;
+use messagekit::{Claim, HandlerError, Middleware};
 use messagekit_memory::{MemoryStore, MemoryTx};
 
 use crate::fixture::{Action, World, pass, seconds, start, until};

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::{Identity, Priming, Primings};
+use messagekit::consumer::{PrimedConsumer, PrimingProgress};
 use messagekit::log::{OrderedReader, OrderedReaderBuilder, Start};
 use messagekit::{
-    Consumer, Envelope, Error, ErrorKind, Event, HandlerError, MessageId, OnFailure, Outbox, PrimedConsumer,
-    PrimingProgress, Shutdown, Stats, Store,
+    Consumer, Envelope, Error, ErrorKind, Event, HandlerError, MessageId, OnFailure, Outbox, Shutdown, Stats,
+    Store,
 };
 use messagekit_memory::{MemoryLog, MemorySource, MemoryStore, MemoryTx};
 use serde::{Deserialize, Serialize};

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use messagekit::adapter::BoxFuture;
+use messagekit::consumer::PrimedConsumer;
 use messagekit::log::{Bounds, Log, LogReader, OrderedReader, Page, PartitionStart, Start};
-use messagekit::{Error, Event, PrimedConsumer, Shutdown};
+use messagekit::{Error, Event, Shutdown};
 use messagekit_memory::{MemorySource, MemoryStore};
 
 use super::priming::{NAME, OrderNoted, PaymentNoted, Running, Shop, eventually};

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use messagekit::adapter::{BatchLimit, OutboxRows, codec};
+use messagekit::handler::Inner;
 use messagekit::operations::FailedMessageState;
 use messagekit::{
-    Backoff, Consumer, DeliveryInfo, Envelope, Event, HandlerError, Inner, Message, Middleware, OnFailure,
+    Backoff, Consumer, DeliveryInfo, Envelope, Event, HandlerError, Message, Middleware, OnFailure,
 };
 use messagekit_memory::{MemoryStore, MemoryTx};
 use serde::{Deserialize, Serialize};

@@ -8,10 +8,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use messagekit::adapter::{BatchLimit, Inbox};
 use messagekit::gate::{BreakerState, CircuitBreaker};
+use messagekit::handler::Inner;
 use messagekit::operations::FailedMessageState::{Dead, Resolved};
 use messagekit::{
-    Backoff, Claim, Consumer, ConsumerBuilder, DeliveryInfo, Envelope, ErrorKind, HandlerError, Inner,
-    Middleware, OnFailure, Store,
+    Backoff, Claim, Consumer, ConsumerBuilder, DeliveryInfo, Envelope, ErrorKind, HandlerError, Middleware,
+    OnFailure, Store,
 };
 use messagekit_memory::{MemorySource, MemoryStore, MemoryTx, TestGate};
 use serde_json::Value;

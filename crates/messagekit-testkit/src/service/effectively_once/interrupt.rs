@@ -3,7 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use messagekit::{HandlerError, Inner, Middleware};
+use messagekit::handler::Inner;
+use messagekit::{HandlerError, Middleware};
 use messagekit_memory::{MemoryStore, MemoryTx};
 use tokio::sync::Notify;
 

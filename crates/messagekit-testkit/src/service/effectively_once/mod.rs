@@ -9,7 +9,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use messagekit::{Envelope, Event, HandlerFn, Message, Router};
+use messagekit::handler::HandlerFn;
+use messagekit::{Envelope, Event, Message, Router};
 use messagekit_memory::{MemoryStore, MemoryTx};
 
 use self::result::Effects;

@@ -1,7 +1,7 @@
 //! Events inside one process: listeners that share the transaction of the caller.
 //!
 //! [`EventBus::dispatch`] calls each listener of an event in the transaction of the caller, so that a rollback takes their rows and
-//! their events along. A listener has the form of a handler of a [`Consumer`](crate::Consumer): it can become one when its module
+//! their events along. A listener has the form of a handler of a [`Consumer`](messagekit::Consumer): it can become one when its module
 //! moves into another process, and the event then goes through the [`Outbox`].
 
 mod dispatch;
@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use dispatch::{Dispatch, DispatchStage};
 use listener::{Function, Listener, ToOutbox, WithState};
 
-use crate::handler::{HandlerError, HandlerFn, StateHandlerFn};
-use crate::store::OutboxRows;
-use crate::{Envelope, Event, Outbox, Store};
+use messagekit::adapter::OutboxRows;
+use messagekit::handler::{HandlerError, HandlerFn, StateHandlerFn};
+use messagekit::{Envelope, Event, Outbox, Store};
 
 type Hook = Arc<dyn Fn(&Dispatch<'_>) + Send + Sync>;
 
@@ -31,7 +31,7 @@ type Hook = Arc<dyn Fn(&Dispatch<'_>) + Send + Sync>;
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// use messagekit::bus::EventBus;
+/// use messagekit_bus::EventBus;
 /// use messagekit::{Envelope, Event, HandlerError, Outbox};
 /// use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx};
 /// # use serde::{Deserialize, Serialize};

@@ -3,9 +3,11 @@
 use std::any::{Any, type_name};
 use std::marker::PhantomData;
 
-use crate::handler::{HandlerFn, Handling, StateHandlerFn};
-use crate::store::OutboxRows;
-use crate::{Envelope, Event, Outbox, Store};
+use messagekit::adapter::{BoxFuture, OutboxRows};
+use messagekit::handler::{HandlerFn, StateHandlerFn};
+use messagekit::{Envelope, Event, HandlerError, Outbox, Store};
+
+type Handling<'a> = BoxFuture<'a, Result<(), HandlerError>>;
 
 /// A listener of one type of event.
 pub(super) trait Listener<S: Store>: Send + Sync {

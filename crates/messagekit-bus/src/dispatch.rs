@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{HandlerError, MessageId};
+use messagekit::{HandlerError, MessageId};
 
 /// A moment of a dispatch, without the data of its event.
 #[derive(Clone, Copy, Debug)]

@@ -1,11 +1,13 @@
 //! The bus: listeners in the transaction of the caller.
+// Fixtures are test code too, but clippy recognises only functions marked as tests.
+#![allow(clippy::unwrap_used)]
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt as _;
-use messagekit::bus::{Dispatch, EventBus};
 use messagekit::{Consumer, Envelope, Error, Event, HandlerError, MessageId, Outbox, chain, headers};
+use messagekit_bus::{Dispatch, EventBus};
 use messagekit_memory::{MemoryLog, MemoryStore, MemoryTx};
 use serde::{Deserialize, Serialize};
 

@@ -4,57 +4,29 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use jiff::Timestamp;
-
-use super::{Bounds, Log, LogReader, Page, PartitionStart, Record};
-use crate::store::BoxFuture;
-use crate::{Error, ErrorKind};
+use messagekit::adapter::BoxFuture;
+use messagekit::log::{Bounds, Log, LogReader, Page, PartitionStart, Record};
+use messagekit::{Error, ErrorKind};
 
 /// Waits for commits to a database.
 pub trait CommitWatch: Send {
     /// Waits until any process has committed since the watch was made, or since the last call. It may return early.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the database was closed.
+    /// [`ErrorKind::Closed`](messagekit::ErrorKind::Closed) if the database was closed.
     ///
     /// # Cancel safety
     /// A dropped call has seen nothing: the next one tells of the same commits.
     fn changed(&mut self) -> BoxFuture<'_, Result<(), Error>>;
 }
 
-/// A database from which partitions are read page by page: a [`Log`].
-pub trait Pages: Clone + Send + Sync + 'static {
-    /// Returns the offsets of each partition of a topic, ordered by partition.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`] if the topic does not exist. A transient error if the database does not answer: retry.
-    fn bounds(&self, topic: &Arc<str>) -> BoxFuture<'static, Result<Vec<Bounds>, Error>>;
-
-    /// As [`Log::offsets_at`].
-    ///
-    /// # Errors
-    /// As [`bounds`](Self::bounds).
-    fn offsets_at(
-        &self,
-        topic: &Arc<str>,
-        time: Timestamp,
-    ) -> BoxFuture<'static, Result<Vec<(i32, i64)>, Error>>;
-
-    /// As [`Log::committed_offsets`].
-    ///
-    /// # Errors
-    /// As [`bounds`](Self::bounds).
-    fn committed_offsets(
-        &self,
-        topic: &Arc<str>,
-        consumer: &str,
-    ) -> BoxFuture<'static, Result<Vec<(i32, i64)>, Error>>;
-
+/// A database from which partitions are read page by page. It opens its readers with [`PagedReader::open`].
+pub trait Pages: Log + Clone + 'static {
     /// Returns the offsets of a partition, and then, not before, at most `max` of its records from an offset on, in order. At least one
     /// when there is one: an offset inside the bounds without a record was deleted.
     ///
     /// # Errors
-    /// As [`bounds`](Self::bounds).
+    /// As [`Log::bounds`].
     fn read(
         &self,
         topic: &Arc<str>,
@@ -68,38 +40,6 @@ pub trait Pages: Clone + Send + Sync + 'static {
     /// # Errors
     /// A transient error if the database does not answer: retry.
     fn watch(&self) -> Result<Box<dyn CommitWatch>, Error>;
-}
-
-impl<P: Pages> Log for P {
-    fn bounds<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<Vec<Bounds>, Error>> {
-        Pages::bounds(self, &Arc::from(topic))
-    }
-
-    fn offsets_at<'a>(
-        &'a self,
-        topic: &'a str,
-        time: Timestamp,
-    ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>> {
-        Pages::offsets_at(self, &Arc::from(topic), time)
-    }
-
-    fn committed_offsets<'a>(
-        &'a self,
-        topic: &'a str,
-        consumer: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<(i32, i64)>, Error>> {
-        Pages::committed_offsets(self, &Arc::from(topic), consumer)
-    }
-
-    fn open<'a>(
-        &'a self,
-        topic: &'a Arc<str>,
-        wanted: &'a [(i32, PartitionStart)],
-    ) -> BoxFuture<'a, Result<Box<dyn LogReader>, Error>> {
-        Box::pin(async move {
-            Ok(Box::new(PagedReader::open(self.clone(), topic, wanted).await?) as Box<dyn LogReader>)
-        })
-    }
 }
 
 type Read = BoxFuture<'static, Result<(Bounds, Vec<Record>), Error>>;
@@ -137,7 +77,7 @@ impl<P: Pages> PagedReader<P> {
     /// Opens a reader of some partitions of a topic.
     ///
     /// # Errors
-    /// As [`Log::open`](super::Log::open).
+    /// As [`Log::open`].
     pub async fn open(pages: P, topic: &Arc<str>, wanted: &[(i32, PartitionStart)]) -> Result<Self, Error> {
         let known = pages.bounds(topic).await?;
         let cursor = |(partition, start): &(i32, PartitionStart)| {
