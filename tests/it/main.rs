@@ -16,6 +16,7 @@ mod compose;
 mod console;
 mod contributors;
 mod crash_points;
+mod crate_layers;
 mod dropped_futures;
 mod error_table;
 mod failed_messages;

@@ -2,9 +2,9 @@
 
 use messagekit::adapter::BoxFuture;
 use messagekit::operations::{
-    Action, ActionOrder, ActionResult, FailedMessage, FailedMessageFilter, FailedMessageGroup,
-    FailedMessageHead, FailedMessageState, FailedMessageTotal, FailedMessageVersion, FailedMessages,
-    Operator, Pace, SelectionBatch, StateReason,
+    Action, ActionOrder, ActionResult, ChosenMessages, FailedMessage, FailedMessageFilter,
+    FailedMessageGroup, FailedMessageHead, FailedMessageState, FailedMessageTotal, FailedMessageVersion,
+    FailedMessages, Operator, Pace, StateReason,
 };
 use messagekit::{Error, ErrorKind};
 
@@ -58,6 +58,65 @@ impl FaultyStore {
             ) => ActionResult::Done,
             _ => result,
         }
+    }
+}
+
+impl FaultyStore {
+    async fn act_on_ids(&self, act: Action, ids: &[i64], by: &Operator) -> Result<Vec<ActionResult>, Error> {
+        let done = vec![ActionResult::Done; ids.len()];
+        match (self.fault, act) {
+            (Some(Fault::RetryDoesNothing), Action::Retry)
+            | (Some(Fault::DiscardDoesNothing), Action::Discard) => {
+                return Ok(done);
+            }
+            (Some(Fault::ActLooksFirst | Fault::RunNowLooksFirst), _) => {
+                let mut looked = Vec::new();
+                for id in ids {
+                    let state = self.inner.show(*id).await?.state;
+                    looked.push(if act.of(state).is_some() {
+                        ActionResult::Done
+                    } else {
+                        ActionResult::WrongState(state)
+                    });
+                }
+                // A real database answers later. Another process reads the state meanwhile.
+                tokio::task::yield_now().await;
+                if looked == done {
+                    self.inner.act(act, ids, by).await?;
+                }
+                return Ok(looked);
+            }
+            (_, Action::Retry) => self.notes().replayed.extend(ids),
+            (_, Action::Discard) => self.notes().discarded.extend(ids),
+            (_, Action::Undo) => self.notes().undone.extend(ids),
+        }
+        if let Some(result) = self.run_now_with_fault(act, ids, by).await? {
+            return Ok(result);
+        }
+        if self.is(Fault::UndoTakesARequestBack) && act == Action::Undo {
+            self.inner.act(Action::Discard, ids, by).await?;
+        }
+        let result = self.inner.act(act, ids, by).await?;
+        let asked_before = ids.iter().all(|id| self.notes().replayed.contains(id));
+        let asks_again = self.is(Fault::UndoRepeatsARequest) && asked_before;
+        if act == Action::Undo && (asks_again || self.is(Fault::UndoRetriesADeadHead)) {
+            self.inner.act(Action::Retry, ids, by).await?;
+        }
+        if self.is(Fault::OneFailedMessageFailsAll) && result.contains(&ActionResult::Settled) {
+            return Err(Error::new(ErrorKind::Corrupt, "marker contradicts its failed message"));
+        }
+        if self.is(Fault::UndoTrustsRetention) && act == Action::Undo {
+            for id in ids {
+                let head = self.inner.show(*id).await?.head;
+                self.inner.forget_marker(&head.consumer, &head.message_id);
+            }
+        }
+        let mut result: Vec<ActionResult> =
+            result.into_iter().map(|result| self.misjudged(act, result)).collect();
+        if self.is(Fault::ActAnswersBackwards) {
+            result.reverse();
+        }
+        Ok(result)
     }
 }
 
@@ -166,70 +225,18 @@ impl FailedMessages for FaultyStore {
     }
 
     fn apply<'a>(&'a self, order: ActionOrder<'a>) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        self.inner.apply(order)
-    }
-
-    fn act<'a>(
-        &'a self,
-        act: Action,
-        ids: &'a [i64],
-        by: &'a Operator,
-    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
         Box::pin(async move {
-            let done = vec![ActionResult::Done; ids.len()];
-            match (self.fault, act) {
-                (Some(Fault::RetryDoesNothing), Action::Retry)
-                | (Some(Fault::DiscardDoesNothing), Action::Discard) => {
-                    return Ok(done);
+            match order.messages {
+                ChosenMessages::Batch(batch) => self.act_on_batch(order, batch).await,
+                ChosenMessages::Ids(ids) if order.pace == Pace::default() => {
+                    self.act_on_ids(order.action, ids, order.operator).await
                 }
-                (Some(Fault::ActLooksFirst | Fault::RunNowLooksFirst), _) => {
-                    let mut looked = Vec::new();
-                    for id in ids {
-                        let state = self.inner.show(*id).await?.state;
-                        looked.push(if act.of(state).is_some() {
-                            ActionResult::Done
-                        } else {
-                            ActionResult::WrongState(state)
-                        });
-                    }
-                    // A real database answers later. Another process reads the state meanwhile.
-                    tokio::task::yield_now().await;
-                    if looked == done {
-                        self.inner.act(act, ids, by).await?;
-                    }
-                    return Ok(looked);
-                }
-                (_, Action::Retry) => self.notes().replayed.extend(ids),
-                (_, Action::Discard) => self.notes().discarded.extend(ids),
-                (_, Action::Undo) => self.notes().undone.extend(ids),
+                ChosenMessages::Ids(ids) => match self.fault {
+                    Some(Fault::PaceIsIgnored) => self.act(order.action, ids, order.operator).await,
+                    Some(Fault::PacePostponesRuns) => self.postponed(ids, order.pace, order.operator).await,
+                    _ => self.inner.apply(order).await,
+                },
             }
-            if let Some(result) = self.run_now_with_fault(act, ids, by).await? {
-                return Ok(result);
-            }
-            if self.is(Fault::UndoTakesARequestBack) && act == Action::Undo {
-                self.inner.act(Action::Discard, ids, by).await?;
-            }
-            let result = self.inner.act(act, ids, by).await?;
-            let asked_before = ids.iter().all(|id| self.notes().replayed.contains(id));
-            let asks_again = self.is(Fault::UndoRepeatsARequest) && asked_before;
-            if act == Action::Undo && (asks_again || self.is(Fault::UndoRetriesADeadHead)) {
-                self.inner.act(Action::Retry, ids, by).await?;
-            }
-            if self.is(Fault::OneFailedMessageFailsAll) && result.contains(&ActionResult::Settled) {
-                return Err(Error::new(ErrorKind::Corrupt, "marker contradicts its failed message"));
-            }
-            if self.is(Fault::UndoTrustsRetention) && act == Action::Undo {
-                for id in ids {
-                    let head = self.inner.show(*id).await?.head;
-                    self.inner.forget_marker(&head.consumer, &head.message_id);
-                }
-            }
-            let mut result: Vec<ActionResult> =
-                result.into_iter().map(|result| self.misjudged(act, result)).collect();
-            if self.is(Fault::ActAnswersBackwards) {
-                result.reverse();
-            }
-            Ok(result)
         })
     }
 
@@ -247,28 +254,5 @@ impl FailedMessages for FaultyStore {
                 false => Ok(stored),
             }
         })
-    }
-
-    fn retry_at_pace<'a>(
-        &'a self,
-        ids: &'a [i64],
-        pace: Pace,
-        by: &'a Operator,
-    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        match self.fault {
-            Some(Fault::PaceIsIgnored) => self.act(Action::Retry, ids, by),
-            Some(Fault::PacePostponesRuns) => Box::pin(self.postponed(ids, pace, by)),
-            _ => self.inner.retry_at_pace(ids, pace, by),
-        }
-    }
-
-    fn act_on_selection<'a>(
-        &'a self,
-        act: Action,
-        pace: Option<Pace>,
-        batch: SelectionBatch<'a>,
-        by: &'a Operator,
-    ) -> BoxFuture<'a, Result<Vec<ActionResult>, Error>> {
-        Box::pin(self.act_on_batch(act, pace, batch, by))
     }
 }

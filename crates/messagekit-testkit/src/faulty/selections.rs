@@ -2,8 +2,8 @@
 
 use messagekit::Error;
 use messagekit::operations::{
-    Action, ActionResult, FailedMessageFilter, FailedMessageState, FailedMessageVersion, FailedMessages,
-    Operator, Pace, SelectionBatch, StateReason,
+    ActionOrder, ActionResult, ChosenMessages, FailedMessageFilter, FailedMessageState, FailedMessageVersion,
+    FailedMessages, Pace, SelectionBatch, StateReason,
 };
 
 use super::Fault;
@@ -26,28 +26,30 @@ impl FaultyStore {
 
     pub(super) async fn act_on_batch(
         &self,
-        act: Action,
-        pace: Option<Pace>,
+        order: ActionOrder<'_>,
         batch: SelectionBatch<'_>,
-        by: &Operator,
     ) -> Result<Vec<ActionResult>, Error> {
         let every = FailedMessageFilter::default();
         match self.fault {
-            Some(Fault::SelectionTakesWhatChanged) => self.inner.act(act, &batch.ids(), by).await,
-            Some(Fault::SelectionForgetsItsFilter) => {
-                let batch = SelectionBatch { filter: &every, ..batch };
-                self.inner.act_on_selection(act, pace, batch, by).await
+            Some(Fault::SelectionTakesWhatChanged) => {
+                self.inner.act(order.action, &batch.ids(), order.operator).await
             }
-            Some(Fault::SelectionForgetsItsPace) => self.inner.act_on_selection(act, None, batch, by).await,
+            Some(Fault::SelectionForgetsItsFilter) => {
+                let messages = ChosenMessages::Batch(SelectionBatch { filter: &every, ..batch });
+                self.inner.apply(ActionOrder { messages, ..order }).await
+            }
+            Some(Fault::SelectionForgetsItsPace) => {
+                self.inner.apply(ActionOrder { pace: Pace::default(), ..order }).await
+            }
             Some(Fault::SelectionSkipsWhatMovedUp) => {
                 for id in batch.ids() {
                     if self.inner.show(id).await?.reason == StateReason::KeyFreed {
                         return Ok(vec![ActionResult::Changed; batch.versions.len()]);
                     }
                 }
-                self.inner.act_on_selection(act, pace, batch, by).await
+                self.inner.apply(order).await
             }
-            _ => self.inner.act_on_selection(act, pace, batch, by).await,
+            _ => self.inner.apply(order).await,
         }
     }
 }
