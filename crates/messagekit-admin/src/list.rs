@@ -91,7 +91,7 @@ impl<T: Listed + ToSchema> PartialSchema for List<T> {
         let unreachable = array(Unreachable::name())
             .description(Some("Databases that did not answer; their entries are missing here"));
         ObjectBuilder::new()
-            .property(T::FIELD, array(entry::<T>().into()))
+            .property(T::FIELD, array(schema_of_entry::<T>().into()))
             .required(T::FIELD)
             .property("unreachable", unreachable)
             .required("unreachable")
@@ -106,7 +106,7 @@ impl<T: Listed + ToSchema> ToSchema for List<T> {
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.push((entry::<T>(), InDatabase::<T>::schema()));
+        schemas.push((schema_of_entry::<T>(), InDatabase::<T>::schema()));
         InDatabase::<T>::schemas(schemas);
         schemas.push((T::name().into_owned(), T::schema()));
         T::schemas(schemas);
@@ -114,8 +114,8 @@ impl<T: Listed + ToSchema> ToSchema for List<T> {
     }
 }
 
-/// The name of the schema of an entry, as the description of a route makes it.
-fn entry<T: ToSchema>() -> String {
+/// Returns the name that utoipa gives the schema of an entry.
+fn schema_of_entry<T: ToSchema>() -> String {
     format!("{}_{}", InDatabase::<T>::name(), T::name())
 }
 

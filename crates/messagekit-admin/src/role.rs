@@ -1,6 +1,5 @@
 //! The rights of a token's owner.
 
-use std::fmt;
 use std::str::FromStr;
 
 use messagekit::{Error, ErrorKind};
@@ -22,25 +21,13 @@ pub enum Role {
     Admin,
 }
 
-impl Role {
-    /// Every role, the weakest first.
-    pub const ALL: [Self; 5] = [Self::Service, Self::Viewer, Self::Reader, Self::Operator, Self::Admin];
-
-    /// Returns the word that configuration and documents use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Service => "service",
-            Self::Viewer => "viewer",
-            Self::Reader => "reader",
-            Self::Operator => "operator",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+messagekit::adapter::words! {
+    Role {
+        Service: "service",
+        Viewer: "viewer",
+        Reader: "reader",
+        Operator: "operator",
+        Admin: "admin",
     }
 }
 

@@ -1,7 +1,5 @@
 //! The forms in which batches are written.
 
-use std::fmt;
-
 /// A form in which batches are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -16,28 +14,18 @@ pub enum Format {
     Parquet,
 }
 
-impl Format {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Ndjson, Self::Csv, Self::Arrow, Self::Parquet];
-
-    /// Returns its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ndjson => "ndjson",
-            Self::Csv => "csv",
-            Self::Arrow => "arrow",
-            Self::Parquet => "parquet",
-        }
-    }
-
-    /// Returns whether it is nothing that a terminal can show.
-    pub fn is_binary(self) -> bool {
-        matches!(self, Self::Arrow | Self::Parquet)
+messagekit::adapter::words! {
+    Format {
+        Ndjson: "ndjson",
+        Csv: "csv",
+        Arrow: "arrow",
+        Parquet: "parquet",
     }
 }
 
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+impl Format {
+    /// Returns whether it is nothing that a terminal can show.
+    pub fn is_binary(self) -> bool {
+        matches!(self, Self::Arrow | Self::Parquet)
     }
 }

@@ -36,6 +36,14 @@ impl fmt::Display for Incompatibility {
     }
 }
 
+messagekit::adapter::words! {
+    Compatibility {
+        Backward: "backward",
+        Forward: "forward",
+        Full: "full",
+    }
+}
+
 impl Compatibility {
     /// Returns what a change from `old` to `new` breaks; nothing if the mode allows it.
     ///
@@ -64,21 +72,6 @@ impl Compatibility {
             found.extend(direction(new, old, false));
         }
         found
-    }
-
-    /// Returns its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Backward => "backward",
-            Self::Forward => "forward",
-            Self::Full => "full",
-        }
-    }
-}
-
-impl fmt::Display for Compatibility {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

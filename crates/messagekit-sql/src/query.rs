@@ -70,21 +70,14 @@ pub enum Comparison {
     GreaterOrEqual,
 }
 
-impl Comparison {
-    /// Every comparison.
-    pub const ALL: [Self; 6] =
-        [Self::Equal, Self::NotEqual, Self::Less, Self::LessOrEqual, Self::Greater, Self::GreaterOrEqual];
-
-    /// Returns the operator.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Equal => "=",
-            Self::NotEqual => "<>",
-            Self::Less => "<",
-            Self::LessOrEqual => "<=",
-            Self::Greater => ">",
-            Self::GreaterOrEqual => ">=",
-        }
+messagekit::adapter::words! {
+    Comparison {
+        Equal: "=",
+        NotEqual: "<>",
+        Less: "<",
+        LessOrEqual: "<=",
+        Greater: ">",
+        GreaterOrEqual: ">=",
     }
 }
 

@@ -47,16 +47,13 @@ pub enum ViewType {
     Timestamp,
 }
 
-impl ViewType {
-    /// Returns its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Integer => "integer",
-            Self::Boolean => "boolean",
-            Self::Json => "json",
-            Self::Timestamp => "timestamp",
-        }
+messagekit::adapter::words! {
+    ViewType {
+        Text: "text",
+        Integer: "integer",
+        Boolean: "boolean",
+        Json: "json",
+        Timestamp: "timestamp",
     }
 }
 

@@ -7,6 +7,8 @@
 
 #[doc(inline)]
 pub use crate::__adapter_error as adapter_error;
+#[doc(inline)]
+pub use crate::__words as words;
 pub use crate::consumer::RETRY_POLL;
 pub use crate::data_check::DataCheck;
 pub use crate::failed_messages::instance;

@@ -4,7 +4,6 @@
 //! It works in small transactions. A pause three times as long as the transaction follows each one, which leaves the
 //! database to other clients most of the time.
 
-use std::fmt;
 use std::future::IntoFuture;
 use std::pin::pin;
 use std::time::Duration;
@@ -34,23 +33,11 @@ pub enum CleanupTarget {
     FailedMessages,
 }
 
-impl CleanupTarget {
-    /// Every kind. Failed messages precede markers, because a marker outlives its failed message.
-    pub const ALL: [Self; 3] = [Self::Events, Self::FailedMessages, Self::Markers];
-
-    /// Returns the word that the command line uses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Events => "events",
-            Self::Markers => "markers",
-            Self::FailedMessages => "failed_messages",
-        }
-    }
-}
-
-impl fmt::Display for CleanupTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+crate::__words! {
+    CleanupTarget {
+        Events: "events",
+        FailedMessages: "failed_messages",
+        Markers: "markers",
     }
 }
 

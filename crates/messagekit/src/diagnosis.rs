@@ -15,19 +15,10 @@ pub enum Severity {
     Problem,
 }
 
-impl Severity {
-    /// Returns the word that JSON and the command line use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Warning => "warning",
-            Self::Problem => "problem",
-        }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+crate::__words! {
+    Severity {
+        Warning: "warning",
+        Problem: "problem",
     }
 }
 

@@ -94,6 +94,7 @@ mod store;
 mod sync;
 mod telemetry;
 mod transport;
+mod words;
 
 pub use consumer::{Backoff, Consumer, ConsumerBuilder, Delivered, OnFailure, Stats};
 pub use error::{Error, ErrorKind, chain};

@@ -17,17 +17,11 @@ pub enum MarkerOutcome {
     Discarded,
 }
 
-impl MarkerOutcome {
-    /// Every outcome.
-    pub const ALL: [Self; 3] = [Self::Done, Self::Held, Self::Discarded];
-
-    /// Returns the word that tables, the API and the command line use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Held => "held",
-            Self::Discarded => "discarded",
-        }
+crate::__words! {
+    MarkerOutcome {
+        Done: "done",
+        Held: "held",
+        Discarded: "discarded",
     }
 }
 

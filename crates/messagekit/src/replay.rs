@@ -129,13 +129,10 @@ pub enum ReplayIds {
     New,
 }
 
-impl ReplayIds {
-    /// Returns the word that tables, the API and the command line use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Same => "same",
-            Self::New => "new",
-        }
+crate::__words! {
+    ReplayIds {
+        Same: "same",
+        New: "new",
     }
 }
 
@@ -170,18 +167,12 @@ pub enum ReplayState {
     Failed,
 }
 
-impl ReplayState {
-    /// Every state.
-    pub const ALL: [Self; 4] = [Self::Running, Self::Done, Self::Cancelled, Self::Failed];
-
-    /// Returns the word that tables, the API and the command line use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::Cancelled => "cancelled",
-            Self::Failed => "failed",
-        }
+crate::__words! {
+    ReplayState {
+        Running: "running",
+        Done: "done",
+        Cancelled: "cancelled",
+        Failed: "failed",
     }
 }
 

@@ -1,7 +1,5 @@
 //! The kinds of problems, by the object that they are about.
 
-use std::fmt;
-
 /// The object that a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -20,27 +18,14 @@ pub enum Subject {
     Reader,
 }
 
-impl Subject {
-    /// Every subject, in order of dependency.
-    pub const ALL: [Self; 6] =
-        [Self::WalLevel, Self::Tables, Self::Publication, Self::Role, Self::Slot, Self::Reader];
-
-    /// Returns the word that the command line uses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::WalLevel => "wal_level",
-            Self::Tables => "tables",
-            Self::Publication => "publication",
-            Self::Role => "role",
-            Self::Slot => "slot",
-            Self::Reader => "reader",
-        }
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+messagekit::adapter::words! {
+    Subject {
+        WalLevel: "wal_level",
+        Tables: "tables",
+        Publication: "publication",
+        Role: "role",
+        Slot: "slot",
+        Reader: "reader",
     }
 }
 

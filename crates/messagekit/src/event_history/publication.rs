@@ -66,16 +66,13 @@ impl Publication {
     }
 }
 
-impl PublicationState {
-    /// Returns the word that the API and the command line use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Published => "published",
-            Self::Pending => "pending",
-            Self::Delayed => "delayed",
-            Self::Rejected => "rejected",
-            Self::Unknown => "unknown",
-        }
+crate::__words! {
+    PublicationState {
+        Published: "published",
+        Pending: "pending",
+        Delayed: "delayed",
+        Rejected: "rejected",
+        Unknown: "unknown",
     }
 }
 
@@ -92,14 +89,11 @@ pub enum PublisherMode {
     Local,
 }
 
-impl PublisherMode {
-    /// Returns the word that the API and the command line use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Debezium => "debezium",
-            Self::Relay => "relay",
-            Self::Local => "local",
-        }
+crate::__words! {
+    PublisherMode {
+        Debezium: "debezium",
+        Relay: "relay",
+        Local: "local",
     }
 }
 

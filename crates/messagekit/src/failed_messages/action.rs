@@ -1,7 +1,5 @@
 //! Actions of operators on failed messages, and their audit.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use super::FailedMessageState;
@@ -23,16 +21,15 @@ pub enum Action {
     Undo,
 }
 
-impl Action {
-    /// Returns the word that the audit, the API and the command line use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Retry => "retry",
-            Self::Discard => "discard",
-            Self::Undo => "undo",
-        }
+crate::__words! {
+    Action {
+        Retry: "retry",
+        Discard: "discard",
+        Undo: "undo",
     }
+}
 
+impl Action {
     /// Returns the state after the action on `state`, or `None` if the action does nothing. A parked message that has not
     /// failed itself does not become dead, and a planned run is retried only before it is due: see
     /// [`StateMachine::act`](super::StateMachine::act).
@@ -46,12 +43,6 @@ impl Action {
             Self::Discard => state.is_open().then_some(FailedMessageState::Discarded),
             Self::Undo => (state == FailedMessageState::Discarded).then_some(FailedMessageState::Dead),
         }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
     }
 }
 

@@ -52,9 +52,8 @@ impl RetryRunner {
             None => consumer.to_owned(),
             Some(ending) => {
                 let known = store.consumer_statuses().await?.into_iter();
-                let known = known.filter(|status| {
-                    status.consumer.ends_with(ending) && status.last_activity_at.is_some()
-                });
+                let known = known
+                    .filter(|status| status.consumer.ends_with(ending) && status.last_activity_at.is_some());
                 let latest = known.max_by_key(|status| status.last_activity_at);
                 latest.map_or_else(|| format!("bookkeeper{ending}"), |status| status.consumer)
             }

@@ -1,11 +1,6 @@
 //! Why a failed message is in its state.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
-
-use crate::{Error, ErrorKind};
 
 /// Says why a failed message is in its present state.
 ///
@@ -37,50 +32,17 @@ pub enum StateReason {
     DiscardUndone,
 }
 
-impl StateReason {
-    /// Every reason.
-    pub const ALL: [Self; 9] = [
-        Self::SetAside,
-        Self::KeyBlocked,
-        Self::KeyFreed,
-        Self::RunFailed,
-        Self::RetryRequested,
-        Self::RequestedRunFailed,
-        Self::Applied,
-        Self::Discarded,
-        Self::DiscardUndone,
-    ];
-
-    /// Returns the word that tables, the API and the command line use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SetAside => "set_aside",
-            Self::KeyBlocked => "key_blocked",
-            Self::KeyFreed => "key_freed",
-            Self::RunFailed => "run_failed",
-            Self::RetryRequested => "retry_requested",
-            Self::RequestedRunFailed => "requested_run_failed",
-            Self::Applied => "applied",
-            Self::Discarded => "discarded",
-            Self::DiscardUndone => "discard_undone",
-        }
-    }
-}
-
-impl fmt::Display for StateReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for StateReason {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == text).ok_or_else(|| {
-            let known = Self::ALL.map(Self::as_str).join(", ");
-            Error::new(ErrorKind::InvalidConfiguration, format!("state reason {text:?} is none of {known}"))
-        })
+crate::__words! {
+    StateReason, "state reason" {
+        SetAside: "set_aside",
+        KeyBlocked: "key_blocked",
+        KeyFreed: "key_freed",
+        RunFailed: "run_failed",
+        RetryRequested: "retry_requested",
+        RequestedRunFailed: "requested_run_failed",
+        Applied: "applied",
+        Discarded: "discarded",
+        DiscardUndone: "discard_undone",
     }
 }
 

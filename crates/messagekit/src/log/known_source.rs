@@ -90,17 +90,11 @@ pub enum RowPayload {
     Diff,
 }
 
-impl RowPayload {
-    /// Every payload.
-    pub const ALL: [Self; 3] = [Self::Key, Self::Full, Self::Diff];
-
-    /// Returns the word that tables and the command line use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Full => "full",
-            Self::Diff => "diff",
-        }
+crate::__words! {
+    RowPayload {
+        Key: "key",
+        Full: "full",
+        Diff: "diff",
     }
 }
 
@@ -115,16 +109,10 @@ pub enum OnSourceFailure {
     SetAside,
 }
 
-impl OnSourceFailure {
-    /// Every choice.
-    pub const ALL: [Self; 2] = [Self::Fail, Self::SetAside];
-
-    /// Returns the word that tables and the command line use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fail => "fail",
-            Self::SetAside => "set-aside",
-        }
+crate::__words! {
+    OnSourceFailure {
+        Fail: "fail",
+        SetAside: "set-aside",
     }
 }
 

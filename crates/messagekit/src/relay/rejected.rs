@@ -17,15 +17,14 @@ pub enum RejectedAction {
     Discard,
 }
 
-impl RejectedAction {
-    /// Returns the word of the audit.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Retry => "retry-rejected",
-            Self::Discard => "discard-rejected",
-        }
+crate::__words! {
+    RejectedAction {
+        Retry: "retry-rejected",
+        Discard: "discard-rejected",
     }
+}
 
+impl RejectedAction {
     /// Refuses to discard an event that no broker rejected: its turn comes when the one before it is retried or discarded.
     /// A store calls it under the lock of the event.
     ///

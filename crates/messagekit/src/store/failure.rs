@@ -1,6 +1,5 @@
 //! The reason why a message was set aside.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::fnv::fnv1a;
@@ -67,82 +66,43 @@ pub enum FailureKind {
     Unexplained,
 }
 
-impl FailureKind {
-    /// All kinds.
-    pub const ALL: [Self; 28] = [
-        Self::Failed,
-        Self::Permanent,
-        Self::Panicked,
-        Self::TooSlow,
-        Self::Unavailable,
-        Self::Corrupt,
-        Self::PoisonMessage,
-        Self::Transaction,
-        Self::Unreadable,
-        Self::Undecodable,
-        Self::NewerVersion,
-        Self::MissingId,
-        Self::BadId,
-        Self::IdMismatch,
-        Self::MissingType,
-        Self::TypeMismatch,
-        Self::BadKey,
-        Self::UnknownType,
-        Self::OutsideWindow,
-        Self::Rejected,
-        Self::Expired,
-        Self::QueueFull,
-        Self::DeliveryLimit,
-        Self::Unroutable,
-        Self::KeyBlocked,
-        Self::TooLarge,
-        Self::Connector,
-        Self::Unexplained,
-    ];
-
-    /// Returns the kind whose [`as_str`](Self::as_str) is `word`, or `None` for an unknown word.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
-
-    /// Returns the word for tables, the API and the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Permanent => "permanent",
-            Self::Panicked => "panicked",
-            Self::TooSlow => "too_slow",
-            Self::Unavailable => "unavailable",
-            Self::Corrupt => "corrupt",
-            Self::PoisonMessage => "poison_message",
-            Self::Transaction => "transaction",
-            Self::Unreadable => "unreadable",
-            Self::Undecodable => "undecodable",
-            Self::NewerVersion => "newer_version",
-            Self::MissingId => "missing_id",
-            Self::BadId => "bad_id",
-            Self::IdMismatch => "id_mismatch",
-            Self::MissingType => "missing_type",
-            Self::TypeMismatch => "type_mismatch",
-            Self::BadKey => "bad_key",
-            Self::UnknownType => "unknown_type",
-            Self::OutsideWindow => "outside_window",
-            Self::Rejected => "rejected",
-            Self::Expired => "expired",
-            Self::QueueFull => "queue_full",
-            Self::DeliveryLimit => "delivery_limit",
-            Self::Unroutable => "unroutable",
-            Self::KeyBlocked => "key_blocked",
-            Self::TooLarge => "too_large",
-            Self::Connector => "connector",
-            Self::Unexplained => "unexplained",
-        }
+crate::__words! {
+    FailureKind {
+        Failed: "failed",
+        Permanent: "permanent",
+        Panicked: "panicked",
+        TooSlow: "too_slow",
+        Unavailable: "unavailable",
+        Corrupt: "corrupt",
+        PoisonMessage: "poison_message",
+        Transaction: "transaction",
+        Unreadable: "unreadable",
+        Undecodable: "undecodable",
+        NewerVersion: "newer_version",
+        MissingId: "missing_id",
+        BadId: "bad_id",
+        IdMismatch: "id_mismatch",
+        MissingType: "missing_type",
+        TypeMismatch: "type_mismatch",
+        BadKey: "bad_key",
+        UnknownType: "unknown_type",
+        OutsideWindow: "outside_window",
+        Rejected: "rejected",
+        Expired: "expired",
+        QueueFull: "queue_full",
+        DeliveryLimit: "delivery_limit",
+        Unroutable: "unroutable",
+        KeyBlocked: "key_blocked",
+        TooLarge: "too_large",
+        Connector: "connector",
+        Unexplained: "unexplained",
     }
 }
 
-impl fmt::Display for FailureKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+impl FailureKind {
+    /// Returns the kind whose [`as_str`](Self::as_str) is `word`, or `None` for an unknown word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 

@@ -23,16 +23,13 @@ pub enum PublishErrorKind {
     Unknown,
 }
 
-impl PublishErrorKind {
-    /// Returns the name of the kind in metrics and spans, such as `key_blocked`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rejected => "rejected",
-            Self::Unavailable => "unavailable",
-            Self::Full => "full",
-            Self::KeyBlocked => "key_blocked",
-            Self::Unknown => "unknown",
-        }
+crate::__words! {
+    PublishErrorKind {
+        Rejected: "rejected",
+        Unavailable: "unavailable",
+        Full: "full",
+        KeyBlocked: "key_blocked",
+        Unknown: "unknown",
     }
 }
 
