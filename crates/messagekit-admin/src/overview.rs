@@ -66,7 +66,7 @@ impl Overview {
         filter: EventFilter,
         limit: u32,
     ) -> Result<FoundEvents, Error> {
-        events::find(&self.databases.0, &events::Wanted::new(correlation, filter, limit))
+        events::find(&self.databases.0, &events::EventSearch::new(correlation, filter, limit))
             .await
             .map_err(Problem::into_error)
     }

@@ -51,7 +51,7 @@ impl Position {
 /// The size and start of a page.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Part {
+pub(crate) struct PageQuery {
     /// The most entries of the page; 100 by default.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
@@ -60,13 +60,13 @@ pub(crate) struct Part {
     before: Position,
 }
 
-impl FromParameters for Part {
+impl FromParameters for PageQuery {
     fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
         Ok(Self { limit: parameters.number("limit", 1..=MAX_LIMIT)?, before: Position::take(parameters)? })
     }
 }
 
-impl Part {
+impl PageQuery {
     pub(crate) fn limit(&self) -> u32 {
         self.limit.unwrap_or(LIMIT)
     }
@@ -131,7 +131,7 @@ where
 pub(crate) async fn answer_page<'a, T: Paged, F>(
     app: &'a App,
     which: &Which,
-    (part, query): (&Part, Option<&str>),
+    (part, query): (&PageQuery, Option<&str>),
     read: impl Fn(&'a Database, Option<i64>, u32) -> F,
 ) -> Result<Json<List<T>>, Problem>
 where

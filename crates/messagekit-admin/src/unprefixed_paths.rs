@@ -39,7 +39,7 @@ pub(crate) fn for_operators() -> OpenApiRouter<App> {
 /// The filter, size and start of a page.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Part {
+pub(crate) struct EarlierPage {
     /// Only those of this type.
     #[param(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     event_type: Option<String>,
@@ -51,7 +51,7 @@ pub(crate) struct Part {
     offset: Option<u32>,
 }
 
-impl FromParameters for Part {
+impl FromParameters for EarlierPage {
     fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
         Ok(Self {
             event_type: parameters.text("event_type")?,
@@ -80,12 +80,12 @@ pub(crate) struct FailedEvent {
 /// List dead events, newest first
 #[utoipa::path(
     get, path = "/dlq", tag = "earlier paths", operation_id = "earlier_list",
-    params(Which, Part),
+    params(Which, EarlierPage),
     responses((status = 200, body = FailedEvents), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
 )]
 async fn dlq(
     State(app): State<App>,
-    Query((which, part)): Query<(Which, Part)>,
+    Query((which, part)): Query<(Which, EarlierPage)>,
 ) -> Result<Json<FailedEvents>, Problem> {
     let database = app.databases.one(which.database.as_deref())?;
     let mut filter = FailedMessageFilter {

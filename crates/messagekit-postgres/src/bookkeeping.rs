@@ -7,13 +7,13 @@ use messagekit::operations::Origin;
 use messagekit::{Error, MessageId};
 
 use crate::tables::bookkeeping;
-use crate::tables::failed_messages::{self, WayBack};
+use crate::tables::failed_messages::{self, RedeliveryTarget};
 use crate::{PgTx, PostgresStore};
 
 impl Bookkeeping for PostgresStore {
     async fn keep(&self, tx: &mut PgTx, found: &BrokerDeadLetter) -> Result<SetAsideOutcome, Error> {
         let BrokerDeadLetter { origin, scope, return_to, received, failure } = found;
-        let way_back = WayBack { origin: *origin, return_to: return_to.as_deref() };
+        let way_back = RedeliveryTarget { origin: *origin, return_to: return_to.as_deref() };
         // Only an operator sends it back.
         let failure = Failure { next: Next::Dead, ..failure.clone() };
         self.statement(failed_messages::set_aside(tx, self.schema(), scope, received, &failure, way_back))

@@ -10,7 +10,7 @@ use messagekit::adapter::{
 };
 use messagekit::{Claim, Error, MessageId, ParkingLimits};
 
-use crate::tables::failed_messages::{self, WayBack};
+use crate::tables::failed_messages::{self, RedeliveryTarget};
 use crate::tables::{
     cleanup, in_flight_attempts, offsets, parking, primings, processed, retries, unhandled_types,
 };
@@ -85,7 +85,7 @@ impl FailedMessageRows<PgTx> for PostgresStore {
             consumer,
             received,
             failure,
-            WayBack::HANDLER,
+            RedeliveryTarget::HANDLER,
         ))
         .await
     }

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use crate::app::App;
 use crate::database::{Database, Which};
 use crate::list::AuditList;
-use crate::page::{Part, Position, page};
+use crate::page::{PageQuery, Position, page};
 use crate::parameters::{FromParameters, Parameters, Query};
 use crate::problem::Problem;
 
@@ -39,12 +39,12 @@ pub(crate) struct AuditQuery {
 
 /// Which database and which actions.
 #[derive(Debug)]
-pub(crate) struct Chosen {
+pub(crate) struct ListQuery {
     which: Which,
     filter: AuditFilter,
 }
 
-impl FromParameters for Chosen {
+impl FromParameters for ListQuery {
     fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
         Ok(Self { which: Which::take(parameters)?, filter: AuditQuery::take(parameters)?.into() })
     }
@@ -75,13 +75,13 @@ impl From<AuditQuery> for AuditFilter {
 /// List what operators did, newest first
 #[utoipa::path(
     get, path = "/api/v1/audit", tag = "audit", operation_id = "list_audit",
-    params(Which, AuditQuery, Part),
+    params(Which, AuditQuery, PageQuery),
     responses((status = 200, body = AuditList), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
-    Query((chosen, part)): Query<(Chosen, Part)>,
+    Query((chosen, part)): Query<(ListQuery, PageQuery)>,
 ) -> Result<Json<AuditList>, Problem> {
     let databases = app.databases.meant(chosen.which.database.as_deref())?;
     let page = document(databases, &chosen.filter, part.before(), part.limit()).await?;

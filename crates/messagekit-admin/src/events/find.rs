@@ -7,7 +7,7 @@ use messagekit::{Error, MessageId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::find_query::{FindQuery, Wanted};
+use super::find_query::{EventSearch, FindQuery};
 use crate::InDatabase;
 use crate::app::App;
 use crate::database::{Database, Unreachable, Which, ask_all};
@@ -42,7 +42,7 @@ pub(crate) async fn list(
 }
 
 /// Finds events in all databases at once.
-pub(crate) async fn find(databases: &[Database], wanted: &Wanted) -> Result<FoundEvents, Problem> {
+pub(crate) async fn find(databases: &[Database], wanted: &EventSearch) -> Result<FoundEvents, Problem> {
     let answers = ask_all(databases, |database| in_one(database, wanted)).await?;
     let mut events: Vec<InDatabase<LinkedEvent>> = Vec::new();
     let mut is_cut = false;
@@ -57,7 +57,7 @@ pub(crate) async fn find(databases: &[Database], wanted: &Wanted) -> Result<Foun
 }
 
 /// Returns events of one database, and whether it has more.
-async fn in_one(database: &Database, wanted: &Wanted) -> Result<(Vec<LinkedEvent>, bool), Error> {
+async fn in_one(database: &Database, wanted: &EventSearch) -> Result<(Vec<LinkedEvent>, bool), Error> {
     let store = &database.store;
     let Some(correlation) = &wanted.correlation else {
         // One more than the limit shows whether there are more.

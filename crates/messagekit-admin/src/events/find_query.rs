@@ -58,7 +58,7 @@ impl FromParameters for FindQuery {
     }
 }
 
-impl From<FindQuery> for Wanted {
+impl From<FindQuery> for EventSearch {
     fn from(query: FindQuery) -> Self {
         let filter = EventFilter {
             event_type: query.event_type,
@@ -73,13 +73,13 @@ impl From<FindQuery> for Wanted {
 
 /// What a search looks for.
 #[derive(Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct EventSearch {
     pub(super) correlation: Option<MessageId>,
     pub(super) filter: EventFilter,
     pub(super) limit: u32,
 }
 
-impl Wanted {
+impl EventSearch {
     /// Without a correlation and a time, it looks at the last hour: there is no index of keys and types.
     pub(crate) fn new(correlation: Option<MessageId>, mut filter: EventFilter, limit: u32) -> Self {
         if correlation.is_none() && filter.from.is_none() {

@@ -13,7 +13,7 @@ use crate::app::App;
 
 pub use find::FoundEvents;
 pub(crate) use find::find;
-pub(crate) use find_query::Wanted;
+pub(crate) use find_query::EventSearch;
 pub use record::{ShownEvent, ShownOutcome, ShownRecord};
 pub(crate) use show::document;
 pub use show::{Cause, Effect, EventDocument};

@@ -9,18 +9,18 @@ use super::filter::FilterQuery;
 use crate::app::App;
 use crate::database::Which;
 use crate::list::{FailedMessageList, GroupList, TotalList, list_all};
-use crate::page::{LIMIT, MAX_LIMIT, Part, answer_page};
+use crate::page::{LIMIT, MAX_LIMIT, PageQuery, answer_page};
 use crate::parameters::{FromParameters, Parameters, Query};
 use crate::problem::Problem;
 
 /// Which database and which failed messages.
 #[derive(Debug)]
-pub(crate) struct Chosen {
+pub(crate) struct ListQuery {
     which: Which,
     filter: FailedMessageFilter,
 }
 
-impl FromParameters for Chosen {
+impl FromParameters for ListQuery {
     fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
         Ok(Self { which: Which::take(parameters)?, filter: FilterQuery::take(parameters)?.into() })
     }
@@ -29,13 +29,13 @@ impl FromParameters for Chosen {
 /// List failed messages, newest first
 #[utoipa::path(
     get, path = "/api/v1/dlq", tag = "failed messages", operation_id = "list_failed_messages",
-    params(Which, FilterQuery, Part),
+    params(Which, FilterQuery, PageQuery),
     responses((status = 200, body = FailedMessageList), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
-    Query((chosen, part)): Query<(Chosen, Part)>,
+    Query((chosen, part)): Query<(ListQuery, PageQuery)>,
 ) -> Result<Json<FailedMessageList>, Problem> {
     let filter = &chosen.filter;
     answer_page(&app, &chosen.which, (&part, query.as_deref()), async |database, before, limit| {
@@ -53,7 +53,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn totals(
     State(app): State<App>,
-    Query(chosen): Query<Chosen>,
+    Query(chosen): Query<ListQuery>,
 ) -> Result<Json<TotalList>, Problem> {
     list_all(&app, &chosen.which, |database| database.store.totals(&chosen.filter)).await.map(Json)
 }
@@ -81,7 +81,7 @@ impl FromParameters for Most {
 )]
 pub(crate) async fn groups(
     State(app): State<App>,
-    Query((chosen, most)): Query<(Chosen, Most)>,
+    Query((chosen, most)): Query<(ListQuery, Most)>,
 ) -> Result<Json<GroupList>, Problem> {
     let limit = most.limit.unwrap_or(LIMIT);
     let mut groups =

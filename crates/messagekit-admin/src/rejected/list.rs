@@ -14,7 +14,7 @@ use crate::problem::Problem;
 /// The filter, size and start of a page.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Asked {
+pub(crate) struct RejectedQuery {
     /// Also lists events that wait for rejected ones; only rejected ones by default.
     waiting: Option<bool>,
     /// The most entries of the page; 100 by default.
@@ -25,7 +25,7 @@ pub(crate) struct Asked {
     after: Option<i64>,
 }
 
-impl FromParameters for Asked {
+impl FromParameters for RejectedQuery {
     fn take(parameters: &mut Parameters) -> Result<Self, Problem> {
         Ok(Self {
             waiting: parameters.word("waiting", &[("true", true), ("false", false)])?,
@@ -38,13 +38,13 @@ impl FromParameters for Asked {
 /// List the events of a database that the broker has rejected, the first one first
 #[utoipa::path(
     get, path = "/api/v1/outbox/rejected", tag = "rejected events", operation_id = "list_rejected",
-    params(Which, Asked),
+    params(Which, RejectedQuery),
     responses((status = 200, body = RejectedList), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
-    Query((which, asked)): Query<(Which, Asked)>,
+    Query((which, asked)): Query<(Which, RejectedQuery)>,
 ) -> Result<Json<RejectedList>, Problem> {
     let database = app.databases.one(which.database.as_deref())?;
     // Without a relay, no event can be rejected.

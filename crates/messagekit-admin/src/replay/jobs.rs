@@ -11,20 +11,20 @@ use crate::body::{NoBody, Number};
 use crate::caller::Caller;
 use crate::database::Which;
 use crate::list::ReplayList;
-use crate::page::{Part, answer_page};
+use crate::page::{PageQuery, answer_page};
 use crate::parameters::Query;
 use crate::problem::Problem;
 
 /// List replays, newest first
 #[utoipa::path(
     get, path = "/api/v1/replay", tag = "replay", operation_id = "list_replays",
-    params(Which, Part),
+    params(Which, PageQuery),
     responses((status = 200, body = ReplayList), (status = 404, description = "No such database", body = Problem, content_type = "application/problem+json"))
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
-    Query((which, part)): Query<(Which, Part)>,
+    Query((which, part)): Query<(Which, PageQuery)>,
 ) -> Result<Json<ReplayList>, Problem> {
     let list = |database: &'_ crate::database::Database, before, limit| {
         let store = database.store.clone();

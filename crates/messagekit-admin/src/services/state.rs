@@ -30,9 +30,9 @@ pub struct ServiceState {
 struct Document {
     consumers: Vec<ConsumerReady>,
     problems: Vec<Fault>,
-    databases: Vec<Part>,
-    connections: Vec<Part>,
-    relays: Vec<Part>,
+    databases: Vec<DependencyState>,
+    connections: Vec<DependencyState>,
+    relays: Vec<DependencyState>,
     held_back_by: Option<HeldBack>,
 }
 
@@ -44,7 +44,7 @@ struct Fault {
 
 /// A database, a connection or a relay of a service.
 #[derive(Deserialize)]
-struct Part {
+struct DependencyState {
     #[serde(alias = "connection", alias = "relay")]
     database: String,
     error: Option<String>,

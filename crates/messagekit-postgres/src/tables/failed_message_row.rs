@@ -14,7 +14,7 @@ use crate::error::from_sqlx;
 
 /// The part of a failed message that a run needs.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct FailedMessageRow {
     pub(super) id: i64,
     pub(super) attempts: u32,
     pub(super) crash_count: u32,
@@ -22,20 +22,20 @@ pub(super) struct Kept {
 }
 
 /// Reads a row that has the columns of the message by their names.
-pub(super) fn read(row: &PgRow) -> Result<Kept, Error> {
+pub(super) fn read(row: &PgRow) -> Result<FailedMessageRow, Error> {
     let (kept, headers) = columns_of(row).map_err(from_sqlx)?;
     let headers = headers_from_json(headers).map_err(|error| error.with("failed_message", kept.id))?;
     let message = Message { headers, ..kept.received.message };
-    Ok(Kept { received: ReceivedMessage { message, ..kept.received }, ..kept })
+    Ok(FailedMessageRow { received: ReceivedMessage { message, ..kept.received }, ..kept })
 }
 
 /// Reads the columns unchanged, with the headers still in JSON.
-fn columns_of(row: &PgRow) -> sqlx::Result<(Kept, &[u8])> {
+fn columns_of(row: &PgRow) -> sqlx::Result<(FailedMessageRow, &[u8])> {
     let (topic, position) = coordinates_of(row)?;
     let mut message = Message::new(topic, row.try_get::<Vec<u8>, _>("payload")?);
     message.key = row.try_get::<Option<Vec<u8>>, _>("key")?.map(Bytes::from);
     let id = MessageId::from_stored(row.try_get("message_id")?);
-    let kept = Kept {
+    let kept = FailedMessageRow {
         id: row.try_get("id")?,
         attempts: row.try_get::<i32, _>("attempts")?.unsigned_abs(),
         crash_count: row.try_get::<i32, _>("crash_count")?.unsigned_abs(),

@@ -49,12 +49,12 @@ SELECT (SELECT count(*) FROM marker), (SELECT count(*) FROM failed_message)"#
 
 /// The redelivery target of a failed message.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct WayBack<'a> {
+pub(crate) struct RedeliveryTarget<'a> {
     pub(crate) origin: Origin,
     pub(crate) return_to: Option<&'a str>,
 }
 
-impl WayBack<'_> {
+impl RedeliveryTarget<'_> {
     /// The consumer's own handler.
     pub(crate) const HANDLER: Self = Self { origin: Origin::Store, return_to: None };
 }
@@ -104,7 +104,7 @@ pub(crate) async fn set_aside(
     consumer: &str,
     received: &ReceivedMessage,
     failure: &Failure,
-    way_back: WayBack<'_>,
+    way_back: RedeliveryTarget<'_>,
 ) -> Result<SetAsideOutcome, Error> {
     let columns = Columns::of(received)?;
     let (state, due_in) = after(failure);

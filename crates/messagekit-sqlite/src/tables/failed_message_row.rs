@@ -15,7 +15,7 @@ pub(crate) const COLUMNS: &str =
 
 /// The part of a failed message that a run needs.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct FailedMessageRow {
     pub(crate) id: i64,
     pub(crate) token: i64,
     pub(crate) attempts: u32,
@@ -23,15 +23,15 @@ pub(crate) struct Kept {
 }
 
 /// Reads the columns of [`COLUMNS`].
-pub(crate) fn read(row: &Row<'_>) -> Result<Kept, Error> {
+pub(crate) fn read(row: &Row<'_>) -> Result<FailedMessageRow, Error> {
     let (kept, headers) = columns_of(row).map_err(from_sqlite)?;
     let headers = headers_from_json(&headers).map_err(|error| error.with("failed_message", kept.id))?;
     let message = Message { headers, ..kept.received.message };
-    Ok(Kept { received: ReceivedMessage { message, ..kept.received }, ..kept })
+    Ok(FailedMessageRow { received: ReceivedMessage { message, ..kept.received }, ..kept })
 }
 
 /// Reads the columns unchanged, with the headers still in JSON.
-fn columns_of(row: &Row<'_>) -> rusqlite::Result<(Kept, String)> {
+fn columns_of(row: &Row<'_>) -> rusqlite::Result<(FailedMessageRow, String)> {
     let message_id: String = row.get(3)?;
     let topic: Arc<str> = row.get(4)?;
     let position_topic: Option<Arc<str>> = row.get(5)?;
@@ -44,6 +44,6 @@ fn columns_of(row: &Row<'_>) -> rusqlite::Result<(Kept, String)> {
     let mut message = Message::new(topic, row.get::<_, Vec<u8>>(10)?);
     message.key = row.get::<_, Option<Vec<u8>>>(8)?.map(Bytes::from);
     let received = ReceivedMessage { id: MessageId::from_stored(&message_id), message, position };
-    let kept = Kept { id: row.get(0)?, token: row.get(1)?, attempts: row.get(2)?, received };
+    let kept = FailedMessageRow { id: row.get(0)?, token: row.get(1)?, attempts: row.get(2)?, received };
     Ok((kept, row.get(9)?))
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use messagekit::Error;
 use tokio::sync::oneshot;
 
-use super::begun::{Begun, NotBegun};
+use super::claim_grant::{ClaimGrant, NotGranted};
 use super::claim_id::ClaimHolder;
 use super::windows::{Keys, Stop, Windows};
 
@@ -22,7 +22,7 @@ pub(super) trait Call: Send {
     /// Returns whether it has decided without an error.
     fn has_decided(&self) -> bool;
     /// Returns the claim that it has begun.
-    fn begun(&mut self) -> Option<&mut Begun>;
+    fn grant(&mut self) -> Option<&mut ClaimGrant>;
     /// Answers the caller, who may be gone.
     fn answer(self: Box<Self>, transaction: Result<(), Error>);
 }
@@ -67,9 +67,9 @@ impl<R: Decided> Call for CallOf<R> {
         matches!(self.decided, Some(Ok(_)))
     }
 
-    fn begun(&mut self) -> Option<&mut Begun> {
+    fn grant(&mut self) -> Option<&mut ClaimGrant> {
         match &mut self.decided {
-            Some(Ok(decided)) => decided.begun(),
+            Some(Ok(decided)) => decided.grant(),
             _ => None,
         }
     }
@@ -84,7 +84,7 @@ impl<R: Decided> Call for CallOf<R> {
 /// What a call returns.
 pub(super) trait Decided: Send + 'static {
     /// Returns the claim that it has begun.
-    fn begun(&mut self) -> Option<&mut Begun> {
+    fn grant(&mut self) -> Option<&mut ClaimGrant> {
         None
     }
 }
@@ -95,8 +95,8 @@ impl Decided for i64 {}
 impl Decided for Timestamp {}
 impl<T: Send + 'static> Decided for (T, Timestamp) {}
 
-impl Decided for Result<Begun, NotBegun> {
-    fn begun(&mut self) -> Option<&mut Begun> {
+impl Decided for Result<ClaimGrant, NotGranted> {
+    fn grant(&mut self) -> Option<&mut ClaimGrant> {
         self.as_mut().ok()
     }
 }

@@ -10,8 +10,8 @@ use messagekit::ErrorKind;
 use messagekit::adapter::{Failure, FailureKind, Next};
 use messagekit::log::PartitionStart;
 
-use super::begun::{Begun, FailedTurn, NotBegun, Read};
 use super::claim::{Claimed, OnDeleted, RecordClaim, Selection, Which};
+use super::claim_grant::{ClaimGrant, FailedTurn, NotGranted, Read};
 use super::claim_id::ClaimHolder;
 use super::claim_partition::ClaimPartition;
 use super::claim_store::RecordClaims;
@@ -166,10 +166,10 @@ impl<S: RecordClaims> RecordClaimer<S> {
             if self.0.by_lease { ClaimHolder::of_leases() } else { self.0.store.claim_holder().await? };
         let mut failed = FailedTurn::any();
         loop {
-            let begun = match self.0.begin(holder.clone(), max.max(1), failed).await? {
-                Ok(begun) => begun,
-                Err(NotBegun::Answer(answer)) => return Ok(answer),
-                Err(NotBegun::FailedMessage) => {
+            let grant = match self.0.begin(holder.clone(), max.max(1), failed).await? {
+                Ok(grant) => grant,
+                Err(NotGranted::Answer(answer)) => return Ok(answer),
+                Err(NotGranted::FailedMessage) => {
                     failed = FailedTurn::Over;
                     match self.0.claim_failed().await? {
                         Some(claim) => return Ok(Claimed::Records(claim)),
@@ -177,7 +177,7 @@ impl<S: RecordClaims> RecordClaimer<S> {
                     }
                 }
             };
-            let Begun { id, partition, until, claimed, read, .. } = begun;
+            let ClaimGrant { id, partition, until, claimed, read, .. } = grant;
             if !claimed.exhausted.is_empty() {
                 let exhausted = self.0.read(partition, &claimed.exhausted, usize::MAX).await?.records;
                 let lost = Failure::permanent(FailureKind::PoisonMessage, LOST);

@@ -1,8 +1,8 @@
 //! Record claims: workers of one consumer share the records of a partition, each record under a lease of one worker.
 
-mod begun;
 mod call;
 mod claim;
+mod claim_grant;
 mod claim_id;
 mod claim_partition;
 mod claim_store;
@@ -17,11 +17,11 @@ mod key_order_tests;
 mod leased_message;
 mod read_at_once;
 mod reading;
-mod served;
-mod serving;
+mod remote_claims;
 mod settled;
 #[cfg(test)]
 mod settled_tests;
+mod shared_transaction;
 mod sharing;
 mod start;
 mod steps;

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use messagekit::log::Record;
 
-use super::begun::{Begun, Read};
 use super::call::Call;
 use super::claim::ClaimedRecord;
+use super::claim_grant::{ClaimGrant, Read};
 use super::claim_store::RecordClaims;
 use super::reading::reads;
 use super::steps::Steps;
@@ -26,9 +26,9 @@ struct ReadAtOnce {
 impl ReadAtOnce {
     fn of(partition: i32, calls: &mut [Box<dyn Call>]) -> Self {
         let (mut ranges, mut max_bytes, mut claims) = (Vec::new(), usize::MAX, 0);
-        for begun in unread(partition, calls) {
-            ranges.extend_from_slice(&begun.claimed.ranges);
-            max_bytes = max_bytes.min(begun.max_bytes);
+        for grant in unread(partition, calls) {
+            ranges.extend_from_slice(&grant.claimed.ranges);
+            max_bytes = max_bytes.min(grant.max_bytes);
             claims += 1;
         }
         ranges.sort_unstable_by_key(|range: &ClaimedRange| range.offsets.start);
@@ -48,14 +48,14 @@ impl ReadAtOnce {
         let last = records.last().map(|record| record.position.offset + 1);
         let end = last.filter(|_| is_cut).unwrap_or(self.offsets.end);
         let mut records = records.into_iter().peekable();
-        let mut claims: Vec<&mut Begun> = unread(self.partition, calls).collect();
+        let mut claims: Vec<&mut ClaimGrant> = unread(self.partition, calls).collect();
         let mut owners: Vec<(ClaimedRange, usize)> = Vec::new();
-        for (claim, begun) in claims.iter_mut().enumerate() {
-            let is_whole = begun.claimed.ranges.last().is_none_or(|range| range.offsets.end <= end);
+        for (claim, grant) in claims.iter_mut().enumerate() {
+            let is_whole = grant.claimed.ranges.last().is_none_or(|range| range.offsets.end <= end);
             if is_whole {
-                begun.read = Some(Read { records: Vec::new(), is_cut: false });
+                grant.read = Some(Read { records: Vec::new(), is_cut: false });
             }
-            owners.extend(begun.claimed.ranges.iter().map(|range| (range.clone(), claim)));
+            owners.extend(grant.claimed.ranges.iter().map(|range| (range.clone(), claim)));
         }
         owners.sort_unstable_by_key(|(range, _)| range.offsets.start);
         for (ClaimedRange { offsets, attempt }, claim) in owners {
@@ -71,10 +71,10 @@ impl ReadAtOnce {
 }
 
 /// Returns the claims of a partition whose records are not read.
-fn unread(partition: i32, calls: &mut [Box<dyn Call>]) -> impl Iterator<Item = &mut Begun> {
-    let begun = calls.iter_mut().filter_map(|call| call.begun());
-    begun.filter(move |begun| {
-        begun.partition == partition && begun.read.is_none() && !begun.claimed.ranges.is_empty()
+fn unread(partition: i32, calls: &mut [Box<dyn Call>]) -> impl Iterator<Item = &mut ClaimGrant> {
+    let grant = calls.iter_mut().filter_map(|call| call.grant());
+    grant.filter(move |grant| {
+        grant.partition == partition && grant.read.is_none() && !grant.claimed.ranges.is_empty()
     })
 }
 
@@ -82,7 +82,7 @@ impl<S: RecordClaims> Steps<S> {
     /// Reads the records of claims that were made together. A read that fails leaves them to the callers.
     pub(super) async fn read_at_once(&self, calls: &mut [Box<dyn Call>]) {
         let mut partitions: Vec<i32> =
-            calls.iter_mut().filter_map(|call| call.begun()).map(|begun| begun.partition).collect();
+            calls.iter_mut().filter_map(|call| call.grant()).map(|grant| grant.partition).collect();
         partitions.sort_unstable();
         partitions.dedup();
         for partition in partitions {
@@ -104,8 +104,8 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::super::begun::NotBegun;
     use super::super::call::call;
+    use super::super::claim_grant::NotGranted;
     use super::super::claim_id::{ClaimHolder, RecordClaimId};
     use super::super::claim_partition::ClaimPartitions;
     use super::super::window::ClaimedRanges;
@@ -114,14 +114,14 @@ mod tests {
     use messagekit::{Message, Position};
 
     /// A claim of ranges that has begun.
-    fn begun(ranges: &[(i64, i64)]) -> Box<dyn Call> {
+    fn grant(ranges: &[(i64, i64)]) -> Box<dyn Call> {
         let ranges = ranges.to_vec();
         let decide = move |_: &mut Windows, _: &[Keys]| {
             let own = ranges.iter().map(|(from, to)| ClaimedRange { offsets: *from..*to, attempt: 1 });
             let claimed = ClaimedRanges { ranges: own.collect(), exhausted: Vec::new() };
             let (id, until) = (RecordClaimId::new(), Timestamp::UNIX_EPOCH);
-            let begun = Begun { id, partition: 0, until, claimed, max_bytes: 100, read: None };
-            Ok::<Result<Begun, NotBegun>, Stop>(Ok(begun))
+            let grant = ClaimGrant { id, partition: 0, until, claimed, max_bytes: 100, read: None };
+            Ok::<Result<ClaimGrant, NotGranted>, Stop>(Ok(grant))
         };
         let (mut call, _) = call(Some(ClaimHolder::of_leases()), decide);
         let found = ClaimPartitions { now: Timestamp::UNIX_EPOCH, failed_due: None, partitions: Vec::new() };
@@ -141,10 +141,10 @@ mod tests {
     }
 
     fn split(claims: &[&[(i64, i64)]], records: Vec<Record>) -> Vec<Option<Vec<i64>>> {
-        let mut calls: Vec<Box<dyn Call>> = claims.iter().map(|ranges| begun(ranges)).collect();
+        let mut calls: Vec<Box<dyn Call>> = claims.iter().map(|ranges| grant(ranges)).collect();
         ReadAtOnce::of(0, &mut calls).split(records, &mut calls);
         let offsets = |read: &Read| read.records.iter().map(|own| own.record.position.offset).collect();
-        calls.iter_mut().map(|call| call.begun().and_then(|begun| begun.read.as_ref()).map(offsets)).collect()
+        calls.iter_mut().map(|call| call.grant().and_then(|grant| grant.read.as_ref()).map(offsets)).collect()
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn claims_that_lie_far_apart_are_not_read_at_once() {
-        let mut calls = [begun(&[(0, 2)]), begun(&[(500, 502)])];
+        let mut calls = [grant(&[(0, 2)]), grant(&[(500, 502)])];
         assert!(ReadAtOnce::of(0, &mut calls).offsets.is_empty());
     }
 }

@@ -5,8 +5,8 @@ use std::ops::Range;
 use messagekit::Error;
 use messagekit::log::Bounds;
 
-use super::begun::Read;
 use super::claim::ClaimedRecord;
+use super::claim_grant::Read;
 use super::claim_id::RecordClaimId;
 use super::claim_partition::ClaimPartition;
 use super::claim_store::RecordClaims;

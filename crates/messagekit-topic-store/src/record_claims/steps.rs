@@ -9,9 +9,9 @@ use messagekit::adapter::{BoxFuture, End, Failure, Next, SetAsideOutcome};
 use messagekit::log::{Bounds, PartitionStart};
 use messagekit::{Error, ErrorKind};
 
-use super::begun::{Begun, FailedTurn, NotBegun};
 use super::call::Decided;
 use super::claim::{Claimed, ClaimedRecord, OnDeleted, RecordClaim, Selection, Which};
+use super::claim_grant::{ClaimGrant, FailedTurn, NotGranted};
 use super::claim_id::{ClaimHolder, RecordClaimId};
 use super::claim_partition::{ClaimPartition, ClaimPartitions};
 use super::claim_store::RecordClaims;
@@ -74,20 +74,20 @@ impl<S: RecordClaims> Steps<S> {
         holder: ClaimHolder,
         max: u32,
         failed: FailedTurn,
-    ) -> Result<Result<Begun, NotBegun>, Error> {
+    ) -> Result<Result<ClaimGrant, NotGranted>, Error> {
         let (this, id, own) = (self.clone(), RecordClaimId::new(), holder.clone());
         let decide = move |windows: &mut Windows, keys: &[Keys]| {
             windows.attempt(|windows| {
                 this.begin_new(windows.all_mut())?;
                 let is_due = windows.failed_due.is_some_and(|due| due <= windows.now);
                 if is_due && failed == FailedTurn::First {
-                    return Ok(Err(NotBegun::FailedMessage));
+                    return Ok(Err(NotGranted::FailedMessage));
                 }
                 Ok(match this.decide((&id, &own, max), windows, keys)? {
                     Err(Claimed::Nothing { .. }) if is_due && failed == FailedTurn::Last => {
-                        Err(NotBegun::FailedMessage)
+                        Err(NotGranted::FailedMessage)
                     }
-                    begun => begun.map_err(NotBegun::Answer),
+                    begun => begun.map_err(NotGranted::Answer),
                 })
             })
         };
@@ -100,7 +100,7 @@ impl<S: RecordClaims> Steps<S> {
         (id, holder, max): (&RecordClaimId, &ClaimHolder, u32),
         windows: &mut Windows,
         keys: &[Keys],
-    ) -> Result<Result<Begun, Claimed>, Stop> {
+    ) -> Result<Result<ClaimGrant, Claimed>, Stop> {
         // A limit over all partitions is not kept by the replacement of one window.
         if self.max_in_flight.is_some() && !windows.are_locked && windows.all().len() > 1 {
             return Err(Stop::Lock);
@@ -139,7 +139,7 @@ impl<S: RecordClaims> Steps<S> {
             if claimed != ClaimedRanges::default() {
                 *stored = window;
                 let (id, until, max_bytes) = (id.clone(), new.until, self.max_bytes);
-                return Ok(Ok(Begun { id, partition, until, claimed, max_bytes, read: None }));
+                return Ok(Ok(ClaimGrant { id, partition, until, claimed, max_bytes, read: None }));
             }
             due = due.into_iter().chain(window.due(now)).min();
         }

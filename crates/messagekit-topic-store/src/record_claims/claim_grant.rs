@@ -7,7 +7,7 @@ use super::claim_id::RecordClaimId;
 use super::window::ClaimedRanges;
 
 /// A claim that is made.
-pub(super) struct Begun {
+pub(super) struct ClaimGrant {
     pub(super) id: RecordClaimId,
     pub(super) partition: i32,
     pub(super) until: Timestamp,
@@ -37,7 +37,7 @@ impl FailedTurn {
 }
 
 /// Why no claim was made.
-pub(super) enum NotBegun {
+pub(super) enum NotGranted {
     Answer(Claimed),
     /// A failed message of the consumer is due, and it is its turn.
     FailedMessage,

@@ -12,13 +12,13 @@ use super::window::{Settlement, claim_lost};
 
 /// Whether a claim held a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Held {
+pub(super) enum RecordHolder {
     Here,
     Settled,
     Not,
 }
 
-impl Decided for (i64, Held) {}
+impl Decided for (i64, RecordHolder) {}
 
 impl<S: RecordClaims> RecordClaimer<S> {
     /// Returns what a claim still holds, with its records: as when it was made, without those that were settled since.
@@ -54,15 +54,19 @@ impl<S: RecordClaims> RecordClaimer<S> {
             let selection = Selection::UpTo(offset);
             selection.check(bounds)?;
             if window.is_settled(offset) {
-                return Ok((window.next(), Held::Settled));
+                return Ok((window.next(), RecordHolder::Settled));
             }
-            let Some(id) = window.holder_of(offset).cloned() else { return Ok((window.next(), Held::Not)) };
+            let Some(id) = window.holder_of(offset).cloned() else {
+                return Ok((window.next(), RecordHolder::Not));
+            };
             let up_to = selection.ranges(bounds, window, &id)?;
             window.settle(&id, &up_to, Settlement::Acknowledge, now)?;
-            Ok((window.next(), Held::Here))
+            Ok((window.next(), RecordHolder::Here))
         };
         let (next, held) = self.0.change(partition, acknowledge).await?;
-        if held != Held::Here && !self.0.acknowledge_failed_at(partition, offset).await? && held == Held::Not
+        if held != RecordHolder::Here
+            && !self.0.acknowledge_failed_at(partition, offset).await?
+            && held == RecordHolder::Not
         {
             let text = "no claim holds the record at this offset: consume it again";
             return Err(Error::new(ErrorKind::ClaimLost, text).with("offset", offset));
