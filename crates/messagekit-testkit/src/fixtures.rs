@@ -105,7 +105,15 @@ impl StoreFixture for MemoryStoreFixture {
 
 impl FailedMessagesFixture for MemoryStoreFixture {
     async fn audit(&self) -> Vec<Audited> {
-        audit_of(&self.store)
+        let told = |entry: AuditEntry| Audited {
+            by: entry.by,
+            through: entry.through,
+            request_id: entry.request_id,
+            action: entry.action,
+            ids: entry.ids,
+            done: entry.done,
+        };
+        self.store.audit().into_iter().map(told).collect()
     }
 
     async fn forget_marker(&self, consumer: &str, id: &MessageId) {
@@ -119,7 +127,8 @@ impl OperatorsFixture for MemoryStoreFixture {
     }
 
     async fn failures(&self) -> Vec<(String, String, String)> {
-        failures_of(&self.store)
+        let failures = self.store.failures().into_iter();
+        failures.map(|(event, scope, reason)| (event.as_str().to_owned(), scope, reason)).collect()
     }
 
     async fn age(&self, consumer: &str, topic: &str, by: Duration) {
@@ -139,22 +148,4 @@ impl LogFixture for MemoryStoreFixture {
     async fn delete_before(&self, topic: &str, offset: i64) {
         self.log.delete_before(topic, 0, offset);
     }
-}
-
-pub(crate) fn audit_of(store: &MemoryStore) -> Vec<Audited> {
-    let told = |entry: AuditEntry| Audited {
-        by: entry.by,
-        through: entry.through,
-        request_id: entry.request_id,
-        action: entry.action,
-        ids: entry.ids,
-        done: entry.done,
-    };
-    store.audit().into_iter().map(told).collect()
-}
-
-pub(crate) fn failures_of(store: &MemoryStore) -> Vec<(String, String, String)> {
-    let told =
-        |(event, scope, reason): (MessageId, String, String)| (event.as_str().to_owned(), scope, reason);
-    store.failures().into_iter().map(told).collect()
 }

@@ -20,8 +20,6 @@
 //! - [`log`]: the suite of a database with a log of its own, and of the record claims on it.
 //! - [`relay`]: the suite of a store whose outbox is published by relays.
 //! - [`upgraded`]: checks of a database that was restored from the dump of an earlier schema.
-//! - [`faulty`]: adapters with one named fault each, and the table of the cases that must catch them. They test the suites
-//!   themselves.
 //! - [`ledger`]: a record of requests, written by a process other than the one under test, and the verdict.
 //! - [`crash`]: child processes that abort at a crash point or are killed at random times.
 //! - [`eventually`]: waits for a condition instead of sleeping.
@@ -32,7 +30,6 @@
 
 pub mod crash;
 mod eventually;
-pub mod faulty;
 pub mod fixtures;
 mod given_up;
 mod golden;

@@ -2,6 +2,7 @@
 
 mod crash;
 mod effectively_once;
+mod faulty;
 mod ledger;
 mod memory;
 mod meta;

@@ -1,18 +1,21 @@
 //! The suites catch every fault, and pass correct adapters.
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit_sqlite::{SqliteOptions, SqliteStore};
-use messagekit_testkit::faulty::{
-    Fault, FaultyRelayFixture, FaultyStoreFixture, FaultyTransport, Suite, TABLE,
-};
 use messagekit_testkit::fixtures::{MemoryStoreFixture, MemoryTransport};
 use messagekit_testkit::relay::{RelayFixture, TOPICS};
 use messagekit_testkit::{DEADLINE, block_on, log, relay, store, transport};
 use tempfile::TempDir;
+
+use crate::faulty::{
+    FaultyRelayFixture, FaultyStoreFixture, FaultyTransport, RELAY_FAULTS, RelayFault, Row, StoreFault,
+    Suite, TransportFault, store_faults, transport_faults,
+};
 
 /// The name of the threads whose panics are expected.
 const CASE_THREAD: &str = "case with a fault";
@@ -65,32 +68,45 @@ impl RelayFixture for Relayed {
 }
 
 /// Runs one in-memory case under a paused clock, which makes waiting free.
-fn in_memory(suite: Suite, case: &str, fault: Option<Fault>) {
+fn in_memory(case: impl Future<Output = ()>) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().expect("a runtime can be made");
-    runtime.block_on(async {
-        match suite {
-            Suite::Transport => transport::run(FaultyTransport::new(fault), case).await,
-            Suite::Log => log::run(FaultyStoreFixture::new(fault), case).await,
-            _ => store::run(FaultyStoreFixture::new(fault), case).await,
-        }
-    });
+    runtime.block_on(case);
 }
 
-/// Runs one case.
-fn run(suite: Suite, case: &'static str, fault: Option<Fault>) -> Ended {
+fn store(suite: Suite, case: &'static str, fault: Option<&'static Row<StoreFault>>) -> Ended {
+    run(DEADLINE, move || {
+        let fixture = FaultyStoreFixture::new(fault.map(|row| &row.changes));
+        in_memory(async {
+            match suite {
+                Suite::Log => log::run(fixture, case).await,
+                _ => store::run(fixture, case).await,
+            }
+        });
+    })
+}
+
+fn transport(case: &'static str, fault: Option<&'static Row<TransportFault>>) -> Ended {
+    let fixture = FaultyTransport::new(fault.map(|row| &row.changes));
+    run(DEADLINE, move || in_memory(transport::run(fixture, case)))
+}
+
+/// A file has its own thread, which does not use the paused clock.
+fn relay(case: &'static str, fault: Option<&'static Row<RelayFault>>) -> Ended {
+    run(HANGS, move || {
+        block_on(async {
+            let fixture = FaultyRelayFixture::new(Relayed::new().await, fault.map(|row| &row.changes));
+            relay::run(fixture, case).await;
+        });
+    })
+}
+
+/// Runs a case on a thread of its own.
+fn run(limit: Duration, case: impl FnOnce() + Send + 'static) -> Ended {
     let (ended, has_ended) = std::sync::mpsc::channel();
     let case_thread = std::thread::Builder::new().name(CASE_THREAD.to_owned());
     let spawned = case_thread.spawn(move || {
-        let passed = std::panic::catch_unwind(|| {
-            match suite {
-                Suite::Transport | Suite::Store | Suite::Log => in_memory(suite, case, fault),
-                // A file has its own thread, which does not use the paused clock.
-                Suite::Relay => block_on(async {
-                    relay::run(FaultyRelayFixture::new(Relayed::new().await, fault), case).await;
-                }),
-            }
-        });
+        let passed = std::panic::catch_unwind(AssertUnwindSafe(case));
         // The receiver is gone after a timeout.
         let _ = ended.send(passed.map_err(|panic| {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
@@ -98,13 +114,18 @@ fn run(suite: Suite, case: &'static str, fault: Option<Fault>) -> Ended {
         }));
     });
     spawned.expect("a thread can be made");
-    // The other suites run under a paused clock, and a case of theirs waits for nothing.
-    let limit = if matches!(suite, Suite::Relay) { HANGS } else { DEADLINE };
     match has_ended.recv_timeout(limit) {
         Ok(Ok(())) => Ended::Passed,
         Ok(Err(words)) => Ended::Failed(words),
         Err(_) => Ended::Hung,
     }
+}
+
+/// Returns every fault with its case.
+fn table() -> Vec<(&'static str, &'static str)> {
+    let store = store_faults().map(|row| (row.fault.trim(), row.case));
+    let transport = transport_faults().map(|row| (row.fault.trim(), row.case));
+    store.chain(transport).chain(RELAY_FAULTS.iter().map(|row| (row.fault.trim(), row.case))).collect()
 }
 
 #[test]
@@ -116,11 +137,14 @@ fn every_fault_fails_its_case() {
             usual(panic);
         }
     }));
-    let unnoticed: Vec<_> = TABLE
-        .iter()
-        .map(|row| (row, run(row.suite, row.case, Some(row.fault))))
-        .inspect(|(row, ended)| println!("{:?}: {ended:?}", row.fault))
-        .filter(|(_, ended)| !matches!(ended, Ended::Failed(_)))
+    let stores = store_faults().map(|row| (row.fault, row.case, store(row.suite, row.case, Some(row))));
+    let transports = transport_faults().map(|row| (row.fault, row.case, transport(row.case, Some(row))));
+    let relays = RELAY_FAULTS.iter().map(|row| (row.fault, row.case, relay(row.case, Some(row))));
+    let unnoticed: Vec<_> = stores
+        .chain(transports)
+        .chain(relays)
+        .inspect(|(fault, _, ended)| println!("{fault}: {ended:?}"))
+        .filter(|(_, _, ended)| !matches!(ended, Ended::Failed(_)))
         .collect();
     assert!(unnoticed.is_empty(), "faults that their case does not notice: {unnoticed:#?}");
 }
@@ -128,16 +152,16 @@ fn every_fault_fails_its_case() {
 #[test]
 fn wrappers_without_a_fault_pass_every_case() {
     for case in transport::all::<FaultyTransport>() {
-        assert_eq!(run(Suite::Transport, case.name, None), Ended::Passed, "{}", case.name);
+        assert_eq!(transport(case.name, None), Ended::Passed, "{}", case.name);
     }
     for case in store::all::<FaultyStoreFixture>() {
-        assert_eq!(run(Suite::Store, case.name, None), Ended::Passed, "{}", case.name);
+        assert_eq!(store(Suite::Store, case.name, None), Ended::Passed, "{}", case.name);
     }
     for case in log::all::<FaultyStoreFixture>() {
-        assert_eq!(run(Suite::Log, case.name, None), Ended::Passed, "{}", case.name);
+        assert_eq!(store(Suite::Log, case.name, None), Ended::Passed, "{}", case.name);
     }
     for case in relay::all::<Relayed>() {
-        assert_eq!(run(Suite::Relay, case.name, None), Ended::Passed, "{}", case.name);
+        assert_eq!(relay(case.name, None), Ended::Passed, "{}", case.name);
     }
 }
 
@@ -178,7 +202,7 @@ fn every_case_that_is_written_is_in_the_list() {
 
 #[test]
 fn every_case_that_is_run_here_notices_a_fault() {
-    let noticed: BTreeSet<&str> = TABLE.iter().map(|row| row.case).collect();
+    let noticed: BTreeSet<&str> = table().into_iter().map(|(_, case)| case).collect();
     let fixture = MemoryTransport::new();
     let transport = transport::all().into_iter().filter(|case| case.applies(&fixture)).map(|case| case.name);
     let fixture = MemoryStoreFixture::new();
@@ -188,8 +212,6 @@ fn every_case_that_is_run_here_notices_a_fault() {
     let idle: Vec<&str> =
         transport.chain(store).chain(log).chain(relay).filter(|name| !noticed.contains(name)).collect();
     assert!(idle.is_empty(), "cases that notice no fault: {idle:?}");
-    assert_eq!(
-        TABLE.iter().map(|row| row.fault).collect::<std::collections::HashSet<_>>().len(),
-        TABLE.len()
-    );
+    let names: BTreeSet<&str> = table().into_iter().map(|(fault, _)| fault).collect();
+    assert_eq!(names.len(), table().len(), "each fault is another one");
 }
