@@ -4,7 +4,6 @@
 
 mod console;
 mod document;
-mod killed_replay;
 mod patience;
 mod rejected;
 mod stock;

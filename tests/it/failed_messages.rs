@@ -91,20 +91,6 @@ async fn duplicate_of_a_failed_record_in_its_batch_is_not_applied() {
 }
 
 #[tokio::test]
-async fn a_requested_retry_that_fails_counts_as_dead_once_more() {
-    let console = Console::new().await;
-    let handler = Arc::new(Repairable::default());
-    console.publish_notes([7]).await;
-    let running = Running::start(handler.consumer(&console.store));
-    running.until("it is dead", |stats| stats.dead == 1).await;
-    console.retry(console.failed_messages().await[0].id).await.unwrap();
-    running.until("its requested run failed", |stats| stats.dead == 2).await;
-    running.stop().await;
-    let head = console.failed_messages().await.remove(0);
-    assert_eq!((head.state, head.reason), (FailedMessageState::Dead, StateReason::RequestedRunFailed));
-}
-
-#[tokio::test]
 async fn one_of_two_concurrent_retries_is_accepted_and_applied_once() {
     const FAILED_MESSAGES: i64 = 40;
     let console = Console::new().await;

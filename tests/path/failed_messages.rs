@@ -1,7 +1,5 @@
 //! Failed messages of billing, and actions of operators over HTTP.
 
-use std::sync::Barrier;
-
 use messagekit::MessageId;
 use messagekit_testkit::{DEADLINE, eventually};
 use serde_json::Value;
@@ -190,76 +188,6 @@ async fn a_repaired_message_retried_over_http_is_billed_once() {
     shop.send(&orders).await;
     assert_eq!(shop.effects(bad).await, (1, 1, 1));
     assert_eq!(shop.totals_are_right().await, 2);
-    shop.billing.are_alive();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn double_clicks_of_two_operators_bill_each_message_once() {
-    const FAILED_MESSAGES: i64 = 20;
-    let _turn = turn::with_fixed_names();
-    let mut shop = Shop::open().await;
-    let orders: Vec<_> = (0..FAILED_MESSAGES).map(|n| Order::new(&format!("bad-{n:02}"), 100 + n)).collect();
-    shop.send(&orders).await;
-    shop.until_dead(FAILED_MESSAGES).await;
-    shop.repair().await;
-
-    // Two programs over one database, as behind a load balancer.
-    let second = Console::open(&shop.billing.database, &["bob"]);
-    let (ann, bob) = (shop.console.operator("ann"), second.operator("bob"));
-    let page = ann.shows("/api/v1/dlq?state=dead");
-    let ids: Vec<i64> =
-        page["failed_messages"].as_array().unwrap().iter().map(|one| one["id"].as_i64().unwrap()).collect();
-    assert_eq!(ids.len() as i64, FAILED_MESSAGES);
-    let clicks = [&ann, &ann, &bob, &bob];
-    for id in &ids {
-        let together = Barrier::new(clicks.len());
-        let statuses: Vec<u16> = std::thread::scope(|scope| {
-            let click = |operator: &Operator| {
-                together.wait();
-                operator.acts(&format!("/api/v1/dlq/{id}/retry")).0
-            };
-            let clicks: Vec<_> = clicks.iter().map(|operator| scope.spawn(move || click(operator))).collect();
-            clicks.into_iter().map(|click| click.join().unwrap()).collect()
-        });
-        let of = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
-        assert_eq!((of(202), of(409)), (1, 3), "failed message {id}: {statuses:?}");
-    }
-    for id in &ids {
-        until_state(&ann, *id, "resolved").await;
-    }
-    for order in &orders {
-        assert_eq!(shop.effects(order).await, (1, 1, 1), "{}", order.name);
-    }
-    assert_eq!(shop.totals_are_right().await, FAILED_MESSAGES);
-    let audit = "SELECT count(*) FROM messagekit.admin_audit WHERE act = 'retry' AND through = 'http' AND operator IN ('ann', 'bob')";
-    assert_eq!(shop.count(audit).await, 4 * FAILED_MESSAGES, "every click is in the audit");
-    let done = "SELECT sum(done)::bigint FROM messagekit.admin_audit WHERE act = 'retry'";
-    assert_eq!(shop.count(done).await, FAILED_MESSAGES, "one of each failed message's clicks did something");
-    shop.billing.are_alive();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_that_always_fails_stops_at_its_cap() {
-    let _turn = turn::with_fixed_names();
-    let mut shop = Shop::open().await;
-    // The last one has a negative amount: no retry makes a bill of it.
-    let orders = [Order::new("bad-first", 1), Order::new("never", -1)];
-    shop.send(&orders).await;
-    shop.until_dead(2).await;
-    let runs = shop.runs(&orders[0]).await;
-    assert!(runs >= ATTEMPTS, "{runs} runs");
-    let page = shop.console.operator("ann").shows("/api/v1/dlq?state=dead");
-    for failed_message in page["failed_messages"].as_array().unwrap() {
-        let expected = if failed_message["message_id"] == orders[0].id.as_str() { ATTEMPTS } else { 1 };
-        assert_eq!(failed_message["attempts"].as_i64(), Some(expected), "{failed_message}");
-    }
-
-    // While another one goes the same way, it does not run again, however much time passes.
-    shop.send(&[Order::new("bad-second", 2)]).await;
-    shop.until_dead(3).await;
-    assert_eq!(shop.runs(&orders[0]).await, runs);
-    assert_eq!(shop.count("SELECT count(*) FROM messagekit.failed_messages WHERE due IS NOT NULL").await, 0);
-    assert_eq!(shop.totals_are_right().await, 0);
     shop.billing.are_alive();
 }
 

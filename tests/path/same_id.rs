@@ -49,30 +49,6 @@ async fn same_id_in_two_processes_at_once_is_billed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_late_duplicate_of_a_failed_message_is_not_billed() {
-    let _turn = turn::together();
-    let billing = Billing::open().await;
-    let mut database = billing.database.connection().await;
-    let id = MessageId::new();
-    send(&billing.names, [(3, Record::of_debezium(&id, "o-dead", "c-1", -5))]).await;
-    eventually("the order is a failed message", DEADLINE, async || {
-        failed_messages(&mut database).await.len() == 1
-    })
-    .await;
-    let failed_message = failed_messages(&mut database).await;
-    assert_eq!((failed_message[0].0.as_str(), failed_message[0].1.as_str()), (id.as_str(), "dead"));
-
-    // These could be applied now, but the failed message holds the id.
-    let late = [3, 5].map(|partition| (partition, Record::of_debezium(&id, "o-dead", "c-1", 5)));
-    send(&billing.names, late).await;
-    send(&billing.names, [(3, Record::of_debezium(&MessageId::new(), "o-next", "c-1", 7))]).await;
-    billing.until_read().await;
-
-    assert_eq!(billed(&mut database).await, ["o-next"]);
-    assert_eq!(failed_messages(&mut database).await, failed_message, "the failed message is as it was");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn record_without_headers_is_billed_once_by_the_id_in_its_body() {
     let _turn = turn::together();
     let billing = Billing::open().await;

@@ -31,28 +31,6 @@ async fn mark(shop: &Shop, id: &MessageId, outcome: &str) {
 }
 
 #[test]
-fn greater_generation_is_fresh_once() {
-    block_on(async {
-        let (shop, id) = (Shop::open().await, MessageId::new());
-        for (generation, expected) in [
-            (0, Claim::Fresh),
-            (0, Claim::Done),
-            (2, Claim::Fresh),
-            (2, Claim::Done),
-            (1, Claim::Done),
-            (0, Claim::Done),
-            (3, Claim::Fresh),
-        ] {
-            assert_eq!(
-                claim_now(&shop, &[request(&id, generation)]).await,
-                [expected],
-                "generation {generation}"
-            );
-        }
-    });
-}
-
-#[test]
 fn rival_of_the_same_generation_is_waited_for() {
     block_on(async {
         let (shop, id) = (std::sync::Arc::new(Shop::open().await), MessageId::new());
@@ -113,27 +91,5 @@ fn claim_of_another_transaction_is_not_taken_back() {
         assert_eq!(refused.kind(), ErrorKind::Other);
         shop.store.commit(tx).await.unwrap();
         assert_eq!(shop.look(&id).await, Claim::Done);
-    });
-}
-
-#[test]
-fn claim_of_a_greater_generation_can_be_taken_back() {
-    block_on(async {
-        let (shop, id) = (Shop::open().await, MessageId::new());
-        claim_now(&shop, &[request(&id, 0)]).await;
-        let mut tx = shop.store.begin().await.unwrap();
-        assert_eq!(claim(&shop, &mut tx, &[request(&id, 1)]).await, [Claim::Fresh]);
-        shop.store.unclaim(&mut tx, &shop.consumer, &[request(&id, 1)]).await.unwrap();
-        shop.store.commit(tx).await.unwrap();
-        // A consumer without the range skips it as before.
-        assert_eq!(claim_now(&shop, &[request(&id, 0)]).await, [Claim::Done]);
-        let new = MessageId::new();
-        let mut tx = shop.store.begin().await.unwrap();
-        let both = [request(&id, 2), request(&new, 2)];
-        assert_eq!(claim(&shop, &mut tx, &both).await, [Claim::Fresh; 2]);
-        shop.store.unclaim(&mut tx, &shop.consumer, &both).await.unwrap();
-        shop.store.commit(tx).await.unwrap();
-        assert_eq!(claim_now(&shop, &[request(&id, 0), request(&new, 0)]).await, [Claim::Done, Claim::Fresh]);
-        assert_eq!(claim_now(&shop, &[request(&id, 1)]).await, [Claim::Fresh]);
     });
 }

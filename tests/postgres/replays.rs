@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use messagekit::adapter::OutboxRows;
 use messagekit::operations::{
     EventFilter, Operator, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState, Replays, StoredEvent,
 };
-use messagekit::{Error, ErrorKind, Message, MessageId, Store, headers};
+use messagekit::{Error, ErrorKind, Message, MessageId, headers};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually};
 use sqlx::Row;
@@ -135,23 +134,6 @@ fn killed_replay_step_publishes_nothing_and_repeats_whole() {
 }
 
 #[test]
-fn later_holder_fences_the_first_one_out() {
-    block_on(async {
-        let shop = Shop::open().await;
-        events(&shop, 20).await;
-        order(&shop.store, &all(ReplayIds::Same)).await;
-        let first = lease(&shop.store).await;
-        assert!(shop.store.lease_replay(LEASE).await.unwrap().is_none(), "it is held");
-        run(shop.store.pool(), "UPDATE messagekit.replay_jobs SET lease_until = now()").await;
-        let second = lease(&shop.store).await;
-        assert_eq!(step(&shop.store, first, 100).await.unwrap(), None);
-        assert_eq!(copies(&shop).await, []);
-        step(&shop.store, second, 100).await.unwrap();
-        assert_eq!(copies(&shop).await, once(1..=20));
-    });
-}
-
-#[test]
 fn workers_that_take_over_a_replay_publish_each_event_once() {
     block_on(async {
         let shop = Shop::open().await;
@@ -207,28 +189,6 @@ fn replays_of_the_same_events_at_once_make_two_copies_of_each() {
 }
 
 #[test]
-fn event_under_a_new_id_is_a_new_event_with_a_time_of_its_own() {
-    block_on(async {
-        let shop = Shop::open().await;
-        events(&shop, 3).await;
-        let before: i64 = shop.count("SELECT count(*) FROM messagekit.outbox_events").await;
-        order(&shop.store, &all(ReplayIds::New)).await;
-        let lease = lease(&shop.store).await;
-        let rename = |event: &StoredEvent| {
-            assert_eq!(event.message.headers.text(headers::FREE_HEADERS), Some("{\"tenant\": \"north\"}"));
-            let id = MessageId::from_stored(&format!("new-{}", event.event_id));
-            let message = Message::new("orders.order", event.message.payload.clone());
-            Ok((id.clone(), message.with_header(headers::ID, id.as_str().to_owned())))
-        };
-        let job = shop.store.replay_step(lease, 100, LEASE, &rename).await.unwrap().unwrap();
-        assert_eq!((before, job.state, job.published), (3, ReplayState::Done, 3));
-        let new = "SELECT count(*) FROM messagekit.outbox_events WHERE event_id LIKE 'new-e-%' AND copy = 0
-            AND created_at > now() - interval '10 min'";
-        assert_eq!(shop.count(new).await, 3);
-    });
-}
-
-#[test]
 fn event_that_cannot_be_republished_ends_the_replay_with_reason() {
     block_on(async {
         let shop = Shop::open().await;
@@ -271,36 +231,6 @@ fn replay_tells_how_many_of_its_events_were_gone() {
             job.error.as_deref(),
             Some("2 of the chosen events were not kept any more when their turn came")
         );
-    });
-}
-
-#[test]
-fn page_of_events_follows_the_last_one_even_among_equal_times() {
-    block_on(async {
-        let shop = Shop::open().await;
-        let mut tx = shop.store.begin().await.unwrap();
-        let messages: Vec<Message> = (0..9)
-            .map(|number| Message::new("orders.order", "{}").with_header(headers::ID, format!("m-{number}")))
-            .collect();
-        shop.store.write(&mut tx, &messages).await.unwrap();
-        shop.store.commit(tx).await.unwrap();
-        run(
-            shop.store.pool(),
-            "UPDATE messagekit.outbox_events SET created_at = '2026-01-01 00:00:00.123456Z'",
-        )
-        .await;
-        let (mut seen, mut after) = (Vec::new(), None);
-        loop {
-            let page = shop.store.events(&EventFilter::default(), after.as_ref(), 4).await.unwrap();
-            let Some(last) = page.last() else { break };
-            after = Some(messagekit::operations::EventCursor {
-                created_at: last.created_at,
-                event_id: last.event_id.clone(),
-            });
-            seen.extend(page.iter().map(|event| event.event_id.as_str().to_owned()));
-            assert!(seen.len() <= 9, "{seen:?}");
-        }
-        assert_eq!(seen, (0..9).map(|number| format!("m-{number}")).collect::<Vec<_>>());
     });
 }
 

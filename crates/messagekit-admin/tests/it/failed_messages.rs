@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use messagekit::adapter::{
-    ClaimRequest, FailedMessageRows, Failure, FailureKind, FullInbox, ReceivedMessage,
-};
-use messagekit::{Message, ParkingLimits, Position, Store};
+use messagekit::adapter::{FailedMessageRows, Failure, FailureKind, ReceivedMessage};
+use messagekit::{Message, Store};
 use messagekit_admin::Role;
 use messagekit_memory::MemoryStore;
 use serde_json::{Value, json};
@@ -57,31 +55,6 @@ async fn filters_choose_and_combine() {
         let print = groups["groups"][0]["fingerprint"].as_str().unwrap();
         let page = console.get(&format!("/api/v1/dlq?fingerprint={print}")).await;
         assert_eq!(page["failed_messages"].as_array().unwrap().len(), 3);
-    }
-}
-
-#[tokio::test]
-async fn open_messages_are_neither_resolved_nor_discarded() {
-    let stores = Stores::with(3, 0).await;
-    retrying(&stores.memory, 9).await;
-    retrying(&stores.sqlite, 9).await;
-    for store in stores.each() {
-        let console = Console::of([("shop", store)]);
-        let ask = async |line: &str| console.ask(Role::Operator, line).await;
-        assert_eq!(ask("POST /api/v1/dlq/2/discard").await.status, 202);
-        assert_eq!(ask("POST /api/v1/dlq/1/retry").await.status, 202);
-        let page = console.get("/api/v1/dlq?state=open").await;
-        let states: Vec<&str> = page["failed_messages"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|one| one["state"].as_str().unwrap())
-            .collect();
-        assert_eq!(states, ["retry_scheduled", "dead", "retry_requested"]);
-        let totals = console.get("/api/v1/dlq/totals?state=open").await;
-        assert_eq!(totals["totals"].as_array().unwrap().len(), 3, "{totals}");
-        let groups = console.get("/api/v1/dlq/groups?state=open&kind=permanent").await;
-        assert_eq!(groups["groups"][0]["failed_messages"], 2, "{groups}");
     }
 }
 
@@ -162,24 +135,6 @@ async fn audit_names_the_token_and_the_request() {
     assert!(!own.is_empty() && !own.contains(' '));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_operators_at_once_have_one_effect() {
-    let stores = Stores::with(1, 0).await;
-    for store in stores.each() {
-        let console = Arc::new(Console::of([("shop", store)]));
-        let clicks = (0..16).map(|_| {
-            let console = console.clone();
-            tokio::spawn(async move { console.ask(Role::Operator, "POST /api/v1/dlq/1/retry").await.status })
-        });
-        let mut seen = Vec::new();
-        for click in clicks.collect::<Vec<_>>() {
-            seen.push(click.await.unwrap());
-        }
-        seen.sort_unstable();
-        assert_eq!((seen[0], &seen[1..]), (202, &[409; 15][..]));
-    }
-}
-
 #[tokio::test]
 async fn bytes_that_are_no_text_are_shown_as_base64_and_cut_at_64_kib() {
     let store = MemoryStore::new();
@@ -245,70 +200,5 @@ async fn a_scheduled_run_is_retried_before_its_time() {
         let again = retry().await;
         assert!(again.text().contains("is retry_scheduled, and due or running already"), "{}", again.text());
         again.is_problem(409);
-    }
-}
-
-/// Parks a dead message with the number 1, and two behind it.
-async fn park<S: FullInbox>(store: &S) {
-    let [first, behind @ ..] = [1, 2, 3].map(|offset| ReceivedMessage {
-        id: format!("m-{offset}").parse().unwrap(),
-        message: Message::new("orders.order", "{}").with_key("k"),
-        position: Some(Position { topic: Arc::from("orders.order"), partition: 0, offset }),
-    });
-    let mut tx = store.begin().await.unwrap();
-    let failure = Failure::permanent(FailureKind::Permanent, "no");
-    store.park(&mut tx, "billing", &first, &failure, ParkingLimits::default()).await.unwrap();
-    store.commit(tx).await.unwrap();
-    let mut tx = store.begin().await.unwrap();
-    let claims = behind.each_ref().map(|received| ClaimRequest {
-        id: received.id.clone(),
-        topic: received.message.topic.clone(),
-        key: received.message.key.clone(),
-        generation: 0,
-    });
-    store.claim(&mut tx, "billing", &claims).await.unwrap();
-    let behind = behind.each_ref();
-    assert_eq!(store.park_behind(&mut tx, "billing", &behind, ParkingLimits::default()).await.unwrap(), 2);
-    store.commit(tx).await.unwrap();
-}
-
-#[tokio::test]
-async fn each_action_answers_the_state_that_is_stored() {
-    let stores = Stores::with(0, 0).await;
-    park(&stores.memory).await;
-    park(&stores.sqlite).await;
-    for store in stores.each() {
-        let console = Console::of([("shop", store)]);
-        for (id, action, wanted) in [
-            (2, "discard", Ok("discarded")),
-            (2, "undo", Ok("blocked")),
-            (2, "retry", Err("waits for an earlier one of its key")),
-            (1, "retry", Ok("retry_requested")),
-            (1, "undo", Err("failed message 1 is retry_requested: only a discarded one can be brought back")),
-            (1, "discard", Ok("discarded")),
-            (2, "discard", Ok("discarded")),
-            (2, "undo", Ok("retry_scheduled")),
-            (1, "undo", Ok("dead")),
-            (1, "retry", Ok("retry_requested")),
-        ] {
-            let before = console.get(&format!("/api/v1/dlq/{id}")).await;
-            let answer = console.ask(Role::Operator, &format!("POST /api/v1/dlq/{id}/{action}")).await;
-            let after = console.get(&format!("/api/v1/dlq/{id}")).await;
-            match wanted {
-                Ok(state) => {
-                    let expected = json!({"database": "shop", "id": id, "act": action, "state": state});
-                    let mut answered = answer.json();
-                    let runner = answered.as_object_mut().unwrap().remove("runner");
-                    assert_eq!((answer.status, answered), (202, expected), "{action} of {id}");
-                    assert_eq!(runner.is_some(), action == "retry", "only a retry needs a process");
-                    assert_eq!(after["failed_message"]["state"], state, "{action} of {id}");
-                }
-                Err(why) => {
-                    assert!(answer.text().contains(why), "{action} of {id}: {}", answer.text());
-                    answer.is_problem(409);
-                    assert_eq!(after, before, "{action} of {id}");
-                }
-            }
-        }
     }
 }

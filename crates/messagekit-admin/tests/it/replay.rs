@@ -7,11 +7,10 @@ use std::time::Duration;
 use messagekit::operations::Operations;
 use messagekit::{Shutdown, headers};
 use messagekit_admin::Role;
-use messagekit_memory::MemoryStore;
 use serde_json::{Value, json};
 
 use crate::ask::{Console, DEADLINE};
-use crate::stock::{SECRET, Stores, fill};
+use crate::stock::{SECRET, Stores};
 
 async fn ended(console: &Console, id: i64) -> Value {
     let looked = async {
@@ -82,45 +81,6 @@ async fn replay_of_an_outdated_count_is_refused_with_the_new_count() {
         assert_eq!(console.get("/api/v1/replay").await["replays"], json!([]));
         assert_eq!(order(&console, json!({"filter": {}, "count": 3})).await["events"], 3);
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_dies_in_the_middle_is_followed_where_it_stood() {
-    let store = MemoryStore::new();
-    fill(&store, 0, 700).await;
-    let console = Console::of([("shop", Arc::new(store.clone()) as _)]);
-    // One event in each of many steps, so that a shutdown can happen between two of them.
-    order(&console, json!({"filter": {}, "per_second": 50})).await;
-    let shutdown = Shutdown::new();
-    let doomed = tokio::spawn({
-        let (admin, shutdown) = (console.admin.clone(), shutdown.clone());
-        async move { admin.run_replays(shutdown).await }
-    });
-    let began = async {
-        while console.get("/api/v1/replay/1").await["published"] == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, began).await.unwrap();
-    doomed.abort();
-    assert!(doomed.await.unwrap_err().is_cancelled());
-    let stood = console.get("/api/v1/replay/1").await["published"].as_u64().unwrap();
-    assert!((1..700).contains(&stood), "{stood}");
-
-    // A cancelled replay keeps its published events; a new order publishes the rest.
-    assert_eq!(
-        console.ask(Role::Operator, "POST /api/v1/replay/1/cancel").await.json()["state"],
-        "cancelled"
-    );
-    order(&console, json!({"filter": {}})).await;
-    let second = tokio::spawn({
-        let (admin, shutdown) = (console.admin.clone(), shutdown.clone());
-        async move { admin.run_replays(shutdown).await }
-    });
-    assert_eq!(ended(&console, 2).await["published"], 700);
-    assert_eq!(store.outbox().len() as u64, 700 + stood + 700);
-    shutdown.request();
-    second.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,10 +4,9 @@
 
 mod cleanup;
 mod conformance;
-mod consumer;
 mod cursors;
 mod guard;
-mod inbox;
+mod later_clock;
 mod log;
 mod migrations;
 mod opening;

@@ -1,73 +1,10 @@
 //! Subscribers that receive, settle and stand by.
 
-use std::collections::BTreeMap;
-
 use messagekit::adapter::{Publisher, Source, Subscriber};
-use messagekit::{ErrorKind, Message, headers};
+use messagekit::{ErrorKind, Message};
 use messagekit_topic_store::{OnSources, TopicDefinitions};
 
 use crate::support::*;
-
-#[tokio::test]
-async fn every_record_comes_once_and_in_the_order_of_its_key() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
-    for topic in ["a", "b"] {
-        for batch in 0..20 {
-            let batch: Vec<_> = (0..25)
-                .map(|n| message(topic, &format!("{topic}-{}", batch * 25 + n), &format!("k{}", n % 7)))
-                .collect();
-            assert!(store.publisher().publish(&batch).await.iter().all(Result::is_ok));
-        }
-    }
-    let mut subscriber = bind(&store, &["a", "b"], "billing").await;
-    assigned(&mut subscriber).await;
-    let all = deliveries(&mut subscriber, 1_000).await;
-    let mut last: BTreeMap<_, i64> = BTreeMap::new();
-    let mut of_key: BTreeMap<_, usize> = BTreeMap::new();
-    for delivery in &all {
-        let position = delivery.position.clone().unwrap();
-        let before = last.insert((position.topic.clone(), position.partition), position.offset);
-        assert_eq!(position.offset, before.map_or(0, |before| before + 1));
-        let id = delivery.message.headers.text(headers::ID).unwrap();
-        let count = id[2..].parse().unwrap();
-        let before = of_key.insert((position.topic, delivery.message.key.clone()), count);
-        assert!(before.is_none_or(|before| before < count));
-    }
-    assert!(is_quiet(&mut subscriber).await);
-    close(subscriber).await;
-}
-
-#[tokio::test]
-async fn message_is_delivered_unchanged_with_its_append_time() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
-    let mut sent = Message::new("t", vec![0, 255]).with_key(vec![254]).with_header("raw", vec![253]);
-    sent.headers.set(headers::ID, "m-1");
-    store.publisher().publish(std::slice::from_ref(&sent)).await.remove(0).unwrap();
-    let mut subscriber = bind(&store, &["t"], "billing").await;
-    assigned(&mut subscriber).await;
-    let mut got = delivery(&mut subscriber).await.message;
-    let created = got.headers.remove(headers::CREATED_AT).unwrap();
-    assert!(std::str::from_utf8(&created).unwrap().ends_with('Z'));
-    assert_eq!(got, sent);
-}
-
-#[tokio::test]
-async fn a_restarted_consumer_goes_on_behind_what_was_committed() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
-    append(&store, "t", "m", 5).await;
-    let mut subscriber = bind(&store, &["t"], "billing").await;
-    assigned(&mut subscriber).await;
-    let all = deliveries(&mut subscriber, 4).await;
-    handle(&store, "billing", &all[..3]).await.unwrap();
-    close(subscriber).await;
-
-    let mut subscriber = bind(&store, &["t"], "billing").await;
-    assigned(&mut subscriber).await;
-    assert_eq!(ids(&deliveries(&mut subscriber, 2).await), ["m-3", "m-4"]);
-    let mut another = bind(&store, &["t"], "shipping").await;
-    assigned(&mut another).await;
-    assert_eq!(ids(&deliveries(&mut another, 5).await), ["m-0", "m-1", "m-2", "m-3", "m-4"]);
-}
 
 #[tokio::test]
 async fn with_another_store_settling_moves_the_cursor_and_skips_none() {
@@ -107,66 +44,6 @@ async fn settling_writes_nothing_after_transaction_moved_the_cursor() {
     append(&store, "t", "later", 1).await;
     assert_eq!(ids(&[delivery(&mut subscriber).await]), ["later-0"]);
     close(subscriber).await;
-}
-
-#[tokio::test]
-async fn what_is_released_comes_again_before_anything_later() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
-    append(&store, "t", "m", 4).await;
-    let mut subscriber = bind(&store, &["t"], "billing").await;
-    let first = assigned(&mut subscriber).await;
-    let mut all = deliveries(&mut subscriber, 3).await;
-    subscriber.settle(&mut vec![all.remove(0).receipt]);
-    subscriber.release(&mut all.into_iter().map(|delivery| delivery.receipt).collect());
-    assert_eq!(lost(&mut subscriber).await, first);
-    let second = assigned(&mut subscriber).await;
-    assert_eq!((second.slot, second.epoch > first.epoch), (0, true));
-    assert_eq!(ids(&deliveries(&mut subscriber, 3).await), ["m-1", "m-2", "m-3"]);
-}
-
-#[tokio::test]
-async fn a_paused_lane_delivers_nothing_until_it_is_resumed() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
-    append(&store, "t", "m", 3).await;
-    let mut subscriber = bind(&store, &["t"], "billing").await;
-    let lane = assigned(&mut subscriber).await;
-    let first = delivery(&mut subscriber).await;
-    subscriber.pause(lane);
-    assert!(is_quiet(&mut subscriber).await);
-    subscriber.resume(messagekit::adapter::Lane { epoch: lane.epoch + 1, ..lane });
-    assert!(is_quiet(&mut subscriber).await, "a lane of another epoch");
-    subscriber.release(&mut vec![first.receipt]);
-    lost(&mut subscriber).await;
-    let lane = assigned(&mut subscriber).await;
-    assert_eq!(ids(&deliveries(&mut subscriber, 1).await), ["m-0"], "a new lane is not paused");
-    subscriber.pause(lane);
-    subscriber.resume(lane);
-    assert_eq!(ids(&deliveries(&mut subscriber, 2).await), ["m-1", "m-2"]);
-}
-
-#[tokio::test]
-async fn the_one_who_stands_by_takes_over_when_the_first_is_dropped() {
-    let fixture = Fixture::new().await;
-    append(&fixture.store, "t", "m", 2).await;
-    let other = fixture.other_process().await;
-    let mut first = bind(&fixture.store, &["t"], "billing").await;
-    assigned(&mut first).await;
-    let mut same_process = bind(&fixture.store, &["t"], "billing").await;
-    let mut other_process = bind(&other, &["t"], "billing").await;
-    let one = delivery(&mut first).await;
-    handle(&fixture.store, "billing", &[one]).await.unwrap();
-    assert!(is_quiet(&mut same_process).await && is_quiet(&mut other_process).await);
-
-    drop(first);
-    let (next, _rest) = in_time("the take-over", async {
-        tokio::select! {
-            _ = assigned(&mut same_process) => (same_process, other_process),
-            _ = assigned(&mut other_process) => (other_process, same_process),
-        }
-    })
-    .await;
-    let mut next = next;
-    assert_eq!(ids(&[delivery(&mut next).await]), ["m-1"]);
 }
 
 #[tokio::test]
@@ -263,18 +140,6 @@ async fn a_reader_that_is_far_ahead_waits_for_its_handlers() {
     assert!(is_quiet(&mut subscriber).await);
     handle(&store, "billing", &all).await.unwrap();
     close(subscriber).await;
-}
-
-#[tokio::test]
-async fn a_closed_subscriber_yields_nothing_more_and_frees_the_name() {
-    let Fixture { store, folder: _folder } = Fixture::new().await;
-    append(&store, "t", "m", 3).await;
-    let mut subscriber = bind(&store, &["t"], "billing").await;
-    assigned(&mut subscriber).await;
-    in_time("the close", std::future::poll_fn(|cx| subscriber.poll_close(cx))).await.unwrap();
-    assert!(incoming(&mut subscriber).await.is_none());
-    let mut next = bind(&store, &["t"], "billing").await;
-    assigned(&mut next).await;
 }
 
 #[tokio::test]

@@ -56,18 +56,6 @@ fn short() -> SqliteOptions {
 }
 
 #[tokio::test]
-async fn a_commit_keeps_everything_and_a_rollback_nothing() {
-    let fixture = fixture().await;
-    let mut tx = fixture.begun().await;
-    insert(&mut tx, 2).await.unwrap();
-    fixture.store.commit(tx).await.unwrap();
-    let mut tx = fixture.store.begin().await.unwrap();
-    insert(&mut tx, 3).await.unwrap();
-    fixture.store.rollback(tx).await.unwrap();
-    assert_eq!(fixture.rows().await, [1, 2]);
-}
-
-#[tokio::test]
 async fn a_dropped_transaction_rolls_back_at_once() {
     let fixture = fixture().await;
     drop(fixture.begun().await);

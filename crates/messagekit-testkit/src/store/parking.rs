@@ -44,6 +44,9 @@ pub async fn parked_message_holds_its_key<F: FailedMessagesFixture>(fixture: &F)
     assert_eq!(claims, [Claim::Fresh, Claim::KeyBlocked, Claim::Fresh]);
     store.rollback(tx).await.expect("a transaction can be rolled back");
     assert_eq!(look(&store, &unique("consumer"), &later).await, Claim::Fresh);
+    let other = unique("consumer");
+    park_now(&store, &other, &of_key(TOPIC, "b", 4), &retry_in(LONG)).await;
+    assert_eq!(look(&store, &other, &later).await, Claim::Fresh, "a consumer that has parked another key");
 
     let mut tx = begin(&store).await;
     let alone = messagekit::adapter::ClaimRequest { key: None, ..request(&later) };
@@ -60,13 +63,16 @@ pub async fn blocked_keys_differ_by_every_byte<F: FailedMessagesFixture>(fixture
         message.message.key = Some(key.to_vec().into());
         message
     };
-    let keys: [&[u8]; 5] = [b"", b"\0", b"\xff", b"A", b"a "];
+    let long = [b'x'; 9_000];
+    let keys: [&[u8]; 6] = [b"", b"\0", b"\xff", b"A", b"a ", &long];
     for (key, offset) in keys.iter().zip(0..) {
         assert_eq!(look(&store, &consumer, &with(key, offset)).await, Claim::Fresh, "{key:?}");
         park_now(&store, &consumer, &with(key, offset), &dead("no")).await;
         assert_eq!(look(&store, &consumer, &with(key, 100 + offset)).await, Claim::KeyBlocked, "{key:?}");
     }
     assert_eq!(look(&store, &consumer, &with(b"a", 200)).await, Claim::Fresh);
+    let longer = [long.as_slice(), b"y"].concat();
+    assert_eq!(look(&store, &consumer, &with(&longer, 200)).await, Claim::Fresh);
 }
 
 /// A message that is set aside without parking does not block its key.

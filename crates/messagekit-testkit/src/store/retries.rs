@@ -133,12 +133,14 @@ pub async fn failed_retry_waits_until_due<F: FailedMessagesFixture>(fixture: &F)
 pub async fn permanent_failure_of_a_retry_is_dead<F: FailedMessagesFixture>(fixture: &F) {
     let (store, consumer) = (fixture.store(), unique("consumer"));
     let (message, leased) = leased(fixture, &consumer, LONG).await;
-    assert!(store.fail(&consumer, &leased, &dead("gave up")).await.expect("fail is answered"));
+    let failure = dead("gave up");
+    assert!(store.fail(&consumer, &leased, &failure).await.expect("fail is answered"));
     let failed_message = store.show(leased.failed_message).await.expect("the failed message can be shown");
     assert_eq!(
         (failed_message.state, failed_message.due, failed_message.error.as_str()),
         (FailedMessageState::Dead, None, "gave up")
     );
+    assert_eq!(failed_message.fingerprint, failure.fingerprint(), "it is in the group of its last failure");
     assert_eq!(store.lease(&consumer, 1, LONG).await.expect("leases are answered"), []);
     assert_eq!(look(&store, &consumer, &message).await, Claim::Held);
 }

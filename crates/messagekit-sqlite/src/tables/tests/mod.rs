@@ -1,9 +1,8 @@
 //! The statements over a bare connection.
 
+mod contradictions;
 mod leases;
-mod markers;
 mod parking;
-mod people;
 mod plans;
 mod records;
 mod round_trips;
@@ -13,19 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use messagekit::adapter::{
-    ClaimRequest, Failure, FailureKind, Next, NextOffset, ReceivedMessage, SetAsideOutcome,
-};
-use messagekit::operations::{
-    Action, ActionOrder, ActionResult, FailedMessageFilter, FailedMessageState, Operator, StateReason,
-};
-use messagekit::{Claim, ErrorKind, Headers, Message, MessageId, Position, headers};
+use messagekit::adapter::{ClaimRequest, Failure, FailureKind, Next, ReceivedMessage, SetAsideOutcome};
+use messagekit::operations::{Action, ActionOrder, ActionResult, FailedMessageState, Operator, StateReason};
+use messagekit::{Claim, ErrorKind, Message, MessageId, Position, headers};
 use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::failed_messages::{self, Way};
 use super::{
-    actions, append, cursors, failed_message_lists, names, offsets, processed, read, retries, shards, topics,
+    actions, append, cursors, failed_message_lists, names, processed, read, retries, shards, topics,
 };
 use crate::migrations::steps;
 

@@ -12,32 +12,6 @@ fn an_id_is_found_wherever_its_header_stood() {
 }
 
 #[test]
-fn offsets_have_no_gaps_and_keys_keep_order_and_partition() {
-    let conn = database();
-    for batch in 0..20 {
-        let messages: Vec<_> = (0..10)
-            .map(|n| Message::new("t", format!("{batch}-{n}")).with_key(format!("k{}", n % 5)))
-            .collect();
-        append::append(&conn, &messages, PARTITIONS, NOW).unwrap();
-    }
-    let all = read_all(&conn, "t");
-    assert_eq!(all.len(), 200);
-    for partition in topics::partitions(&conn, "t").unwrap() {
-        let of = all.iter().filter(|(p, _)| *p == partition.partition).map(|(_, stored)| stored.offset);
-        assert!(of.eq(0..partition.next_offset));
-    }
-    for key in 0..5 {
-        let of_key = |(_, stored): &&(i32, read::Stored)| {
-            stored.message.key.as_deref() == Some(format!("k{key}").as_bytes())
-        };
-        let mine: Vec<_> = all.iter().filter(of_key).collect();
-        assert!(mine.iter().all(|(partition, _)| *partition == mine[0].0));
-        let wanted = (0..20).flat_map(|batch| [key, key + 5].map(|n| format!("{batch}-{n}")));
-        assert!(mine.iter().map(|(_, stored)| stored.message.payload.clone()).eq(wanted));
-    }
-}
-
-#[test]
 fn messages_without_a_key_take_turns_by_batch() {
     let conn = database();
     for _ in 0..8 {
@@ -69,19 +43,6 @@ fn what_cannot_be_kept_is_refused_before_anything_is_written() {
     assert_eq!(refused(Message::new("a topic", "x")), ErrorKind::InvalidEvent);
     assert_eq!(refused(Message::new("t", vec![0; 900_001])), ErrorKind::TooLarge);
     assert_eq!(names::known_topic(&conn, "t").unwrap(), None);
-}
-
-#[test]
-fn noted_positions_only_grow() {
-    let conn = database();
-    let consumer = names::consumer(&conn, "billing").unwrap();
-    let position =
-        |key_lane, next| NextOffset { topic: Arc::from("elsewhere"), partition: 3, key_lane, next };
-    offsets::advance(&conn, consumer, &[position(0, 7), position(1, 4)]).unwrap();
-    offsets::advance(&conn, consumer, &[position(0, 5), position(1, 6)]).unwrap();
-    assert_eq!(offsets::next_of(&conn, "billing", "elsewhere").unwrap(), [position(0, 7), position(1, 6)]);
-    assert!(offsets::next_of(&conn, "billing", "unknown").unwrap().is_empty());
-    assert!(topics::partitions(&conn, "elsewhere").unwrap().is_empty(), "a name alone makes no topic");
 }
 
 #[test]

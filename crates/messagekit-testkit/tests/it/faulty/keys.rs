@@ -23,6 +23,14 @@ fn set_text(key: &mut Option<bytes::Bytes>) {
     *key = key.take().map(|key| String::from_utf8_lossy(&key).trim().to_lowercase().into_bytes().into());
 }
 
+fn cut(key: &mut Option<bytes::Bytes>) {
+    key.iter_mut().for_each(|key| key.truncate(255));
+}
+
+fn key_name(topic: &str, key: Option<&[u8]>) -> String {
+    format!("{topic} {key:?}")
+}
+
 /// Parks messages behind their keys; where a key is free by now, the first of them as its head.
 async fn park_as_head(
     faulty: &FaultyStore,
@@ -113,10 +121,28 @@ pub(super) static ROWS: &[Row<Fault>] = faults! {
             requests.iter_mut().for_each(|request| request.topic = "everything".into());
         };
         arguments park: |_, _, received, _, _| received.message.topic = "everything".into();
+    /// A key is blocked for every consumer that has parked a message.
+    Store parked_message_holds_its_key:
+        arguments park: |faulty, consumer, received, _, _| {
+            let key = key_name(&received.message.topic, received.message.key.as_deref());
+            faulty.notes().names.extend([consumer.clone(), key]);
+        };
+        call claim: |faulty, tx, consumer, requests| {
+            claim(faulty, tx, consumer, requests, |_, request, answer| {
+                let names = &faulty.notes().names;
+                let is_blocked = names.contains(&key_name(&request.topic, request.key.as_deref()));
+                let is_wrong = answer == Claim::Fresh && is_blocked && names.contains(consumer);
+                if is_wrong { Claim::KeyBlocked } else { answer }
+            }).await
+        };
     /// Keys are compared as text.
     Store blocked_keys_differ_by_every_byte:
         arguments claim: |_, _, requests| requests.iter_mut().for_each(|request| set_text(&mut request.key));
         arguments park: |_, _, received, _, _| set_text(&mut received.message.key);
+    /// Long keys are compared by their first bytes.
+    Store blocked_keys_differ_by_every_byte:
+        arguments claim: |_, _, requests| requests.iter_mut().for_each(|request| cut(&mut request.key));
+        arguments park: |_, _, received, _, _| cut(&mut received.message.key);
     /// A message behind its key is marked as held, without a failed message.
     Store message_behind_is_kept_and_waits: call park_behind: |_, _, _, behind, _| Ok(behind.len());
     /// Unclaiming a message behind its key leaves its marker.

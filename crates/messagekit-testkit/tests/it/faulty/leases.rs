@@ -95,6 +95,9 @@ pub(super) static ROWS: &[Row<Fault>] = faults! {
     /// A failed message is never dead.
     Store permanent_failure_of_a_retry_is_dead:
         arguments fail: |_, _, _, failure| failure.next = Next::Retry(Duration::ZERO);
+    /// A failed message stays in the group of its first failure.
+    Store permanent_failure_of_a_retry_is_dead:
+        answer show: |_, shown| shown.head.fingerprint = Failure::retryable(FailureKind::Failed, "first").fingerprint();
     /// Handing back counts as an attempt.
     Store handed_back_failed_message_burns_no_attempt:
         call hand_back: |faulty, consumer, leased, delay| {

@@ -1,27 +1,6 @@
-//! Operators' lists of failed messages, and their actions.
+//! Failed messages that contradict their markers, and the index of due ones.
 
 use super::*;
-
-#[test]
-fn a_requested_retry_runs_once_and_is_dead_when_it_fails() {
-    let conn = database();
-    let consumer = names::consumer(&conn, "billing").unwrap();
-    let dead = Failure::permanent(FailureKind::Permanent, "no");
-    failed_messages::set_aside(&conn, consumer, &Way::default(), &received("a"), &dead, NOW).unwrap();
-    let failed_message =
-        failed_message_lists::list(&conn, &FailedMessageFilter::default(), 1).unwrap().remove(0);
-    let retry = || act(&conn, Action::Retry, &[failed_message.id, 999]);
-    assert_eq!(retry(), [ActionResult::Done, ActionResult::NotFound]);
-    assert_eq!(
-        retry(),
-        [ActionResult::WrongState(FailedMessageState::RetryRequested), ActionResult::NotFound],
-        "a second click"
-    );
-    let leased = retries::lease(&conn, consumer, 1, LEASE, NOW).unwrap().remove(0);
-    assert_eq!(leased.attempt, 1);
-    assert!(retries::fail(&conn, consumer, &leased, &retry_after(Duration::ZERO), NOW).unwrap());
-    assert_eq!(failed_message_lists::show(&conn, failed_message.id).unwrap().state, FailedMessageState::Dead);
-}
 
 #[test]
 fn a_resolved_failed_message_without_a_held_marker_is_corrupt() {
@@ -30,30 +9,6 @@ fn a_resolved_failed_message_without_a_held_marker_is_corrupt() {
     let leased = retries::lease(&conn, consumer, 1, LEASE, NOW).unwrap().remove(0);
     conn.execute("UPDATE messagekit_processed_messages SET outcome = 0", []).unwrap();
     assert_eq!(retries::resolve(&conn, consumer, &leased, &[], NOW).unwrap_err().kind(), ErrorKind::Corrupt);
-}
-
-#[test]
-fn failed_messages_are_listed_newest_first_and_by_every_filter() {
-    let conn = database();
-    let failure = retry_after(LEASE);
-    for (consumer, text, event_type) in [("a", "1", "x.y"), ("b", "2", "x.y"), ("b", "3", "x.z")] {
-        let consumer = names::consumer(&conn, consumer).unwrap();
-        let mut received = received(text);
-        received.message.headers = Headers::new();
-        received.message.headers.set(headers::EVENT_TYPE, event_type);
-        failed_messages::set_aside(&conn, consumer, &Way::default(), &received, &failure, NOW).unwrap();
-    }
-    let ids = |filter: FailedMessageFilter| -> Vec<String> {
-        let failed_messages = failed_message_lists::list(&conn, &filter, 2).unwrap();
-        failed_messages.into_iter().map(|failed_message| failed_message.message_id.to_string()).collect()
-    };
-    let all = FailedMessageFilter::default();
-    assert_eq!(ids(all.clone()), ["3", "2"]);
-    assert_eq!(ids(FailedMessageFilter { before: Some(2), ..all.clone() }), ["1"]);
-    assert_eq!(ids(FailedMessageFilter { consumer: Some("a".into()), ..all.clone() }), ["1"]);
-    assert_eq!(ids(FailedMessageFilter { event_type: Some("x.z".into()), ..all.clone() }), ["3"]);
-    assert!(ids(FailedMessageFilter { state: Some(FailedMessageState::Dead), ..all }).is_empty());
-    assert_eq!(failed_message_lists::show(&conn, i64::MAX).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[test]
@@ -104,6 +59,14 @@ fn a_discarded_failed_message_without_marker_opens_again() {
     assert_eq!(again, SetAsideOutcome::SetAside);
     let shown = failed_message_lists::show(&conn, 1).unwrap();
     assert_eq!((shown.state, shown.reason), (FailedMessageState::RetryScheduled, StateReason::SetAside));
+}
+
+#[test]
+fn message_that_is_held_is_not_unclaimed() {
+    let conn = database();
+    let consumer = due_failed_message(&conn, "a");
+    processed::unclaim(&conn, consumer, &request("a", 0), None).unwrap();
+    assert_eq!(processed::claim(&conn, consumer, &[request("a", 0)], NOW).unwrap(), [Claim::Held]);
 }
 
 #[test]
