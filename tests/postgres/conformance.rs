@@ -263,7 +263,7 @@ mod divided {
     ];
 
     #[test]
-    fn tables_that_are_never_partitioned_keep_their_promises_beside_these() {
+    fn undivided_tables_keep_their_promises_beside_divided_ones() {
         let parts = [
             store::list::positions::<Rows>(),
             store::list::failed_messages::<Rows>(),
