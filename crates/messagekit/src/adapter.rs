@@ -2,7 +2,8 @@
 //!
 //! A store keeps the outbox, the processed markers and the failed messages of one database: [`Store`](crate::Store) with
 //! an [`Inbox`] for consumers and [`OutboxRows`] for producers. A source
-//! yields messages: [`Source`], [`Subscriber`], [`Delivery`], [`Receipt`]. A [`Publisher`] sends them. The conformance suites of
+//! yields messages: [`Source`], [`Subscriber`], [`Delivery`], [`Receipt`]. A [`Publisher`] sends them. An [`OperatorRow`] is
+//! a row of what [operators](crate::operations) read, which is decoded alike for all stores. The conformance suites of
 //! `messagekit-testkit` check each of them.
 
 #[doc(inline)]
@@ -17,6 +18,7 @@ pub use crate::message::{
     EventLinks, Identity, MAX_HEADERS, MAX_KEY_AND_HEADER_BYTES, MAX_PAYLOAD_BYTES, as_binary, codec, on_wire,
 };
 pub use crate::names::{check_name, check_topic, check_type};
+pub use crate::operator_row::{OperatorRow, Stored};
 pub use crate::store::{
     Absent, Attempts, Bookkeeping, BoxFuture, BrokerDeadLetter, ClaimRequest, End, FailedMessageRows,
     Failure, FailureKind, Follower, FullInbox, Inbox, KnownSteps, MOST_UNHANDLED_TYPES, Markers, Migration,

@@ -84,6 +84,7 @@ mod marker_outcome;
 mod message;
 mod names;
 pub mod operations;
+mod operator_row;
 mod outbox_health;
 pub mod relay;
 mod replay;

@@ -130,7 +130,7 @@ pub enum ReplayIds {
 }
 
 crate::__words! {
-    ReplayIds {
+    ReplayIds, "kind of ids" {
         Same: "same",
         New: "new",
     }
@@ -168,7 +168,7 @@ pub enum ReplayState {
 }
 
 crate::__words! {
-    ReplayState {
+    ReplayState, "state of a replay" {
         Running: "running",
         Done: "done",
         Cancelled: "cancelled",

@@ -1,12 +1,14 @@
 //! The audit of operators' actions, written in the transaction of the action.
 
-use jiff_sqlx::{Timestamp, ToSqlx};
+use jiff_sqlx::ToSqlx;
 use messagekit::Error;
+use messagekit::adapter::OperatorRow;
 use messagekit::operations::{AuditFilter, AuditRecord, Operator};
+use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 
 use super::clean;
+use super::operator_row::PgColumns;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -17,7 +19,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)";
 /// Planned anew for each filter. The numbers of a failed message's or replay's actions are read first: with the condition in
 /// place, the planner would walk all actions from the newest on.
 pub(crate) const LIST: &str = "
-SELECT a.id, a.at, a.operator, a.through, a.request_id, a.act, a.failed_messages, a.subject, a.done
+SELECT a.id, a.at, a.operator, a.through, a.request_id, a.act AS action, a.failed_messages, a.subject, a.done
 FROM messagekit.admin_audit a
 WHERE a.id < $1 AND ($2::text IS NULL OR a.operator = $2) AND ($3::text IS NULL OR a.act = $3)
   AND ($4::timestamptz IS NULL OR a.at >= $4) AND ($5::timestamptz IS NULL OR a.at < $5)
@@ -78,21 +80,19 @@ pub(crate) async fn list(
 
 /// Reads a row: its number, time, operator, interface, request, action, failed messages, subject and number of effects.
 pub(super) fn record_of(row: &PgRow) -> Result<AuditRecord, Error> {
-    let read = || {
-        let (action, subject): (String, Option<String>) = (row.try_get("act")?, row.try_get("subject")?);
-        let is_replay = ["replay", "cancel-replay"].contains(&action.as_str());
-        Ok(AuditRecord {
-            id: row.try_get("id")?,
-            at: row.try_get::<Timestamp, _>("at")?.to_jiff(),
-            operator: row.try_get("operator")?,
-            through: row.try_get("through")?,
-            request_id: row.try_get("request_id")?,
-            action,
-            failed_messages: row.try_get::<Option<Vec<i64>>, _>("failed_messages")?.unwrap_or_default(),
-            replay: subject.as_deref().filter(|_| is_replay).and_then(|id| id.parse().ok()),
-            event_id: subject.filter(|_| !is_replay),
-            done: row.try_get::<i64, _>("done")?.unsigned_abs(),
-        })
-    };
-    read().map_err(from_sqlx)
+    let row = PgColumns::of(row);
+    let (action, subject): (String, Option<String>) = (row.get("action")?, row.get("subject")?);
+    let is_replay = ["replay", "cancel-replay"].contains(&action.as_str());
+    Ok(AuditRecord {
+        id: row.get("id")?,
+        at: row.get("at")?,
+        operator: row.get("operator")?,
+        through: row.get("through")?,
+        request_id: row.get("request_id")?,
+        action,
+        failed_messages: row.value("failed_messages")?.unwrap_or_default(),
+        replay: subject.as_deref().filter(|_| is_replay).and_then(|id| id.parse().ok()),
+        event_id: subject.filter(|_| !is_replay),
+        done: row.get("done")?,
+    })
 }

@@ -1,22 +1,17 @@
 //! The ids that tie events to others.
 
-use bytes::Bytes;
-use jiff_sqlx::Timestamp;
-use messagekit::adapter::EventLinks;
 use messagekit::operations::LinkedEvent;
 use messagekit::{Error, MessageId};
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::query::Query;
-use sqlx::{PgConnection, Postgres, Row};
+use sqlx::PgConnection;
 
+use super::operator_row;
 use crate::SchemaName;
-use crate::error::from_sqlx;
 
 /// The events of ids `f`, each by one look into the index of its part, or of the topics of this database, and in the order of their time.
 macro_rules! events_of {
     ($ids:literal, $limit:literal) => {
         concat!(
-            "SELECT e.event_id, e.event_type, e.topic, e.aggregate_id, e.created_at, l.correlation_id, l.causation_id, l.replay_of
+            "SELECT e.event_id, e.event_type, e.topic, e.aggregate_id AS key, e.created_at, l.correlation_id, l.causation_id, l.replay_of
 FROM (",
             $ids,
             ") f (id)
@@ -80,7 +75,7 @@ pub(crate) async fn linked(
 ) -> Result<Vec<LinkedEvent>, Error> {
     let texts = |ids: &[MessageId]| ids.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>();
     let select = sqlx::query(schema.sql(LINKED)).persistent(false).bind(texts(ids)).bind(texts(causes));
-    events(connection, select.bind(i64::from(limit))).await
+    operator_row::list(connection, select.bind(i64::from(limit))).await
 }
 
 /// Returns the events of a correlation, or the republications of an event, oldest first.
@@ -92,39 +87,5 @@ pub(crate) async fn by_link(
     limit: u32,
 ) -> Result<Vec<LinkedEvent>, Error> {
     let select = sqlx::query(schema.sql(statement)).persistent(false).bind(id.as_str().to_owned());
-    events(connection, select.bind(i64::from(limit))).await
-}
-
-async fn events(
-    connection: &mut PgConnection,
-    select: Query<'_, Postgres, PgArguments>,
-) -> Result<Vec<LinkedEvent>, Error> {
-    select.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(event_of).collect()
-}
-
-fn event_of(row: &PgRow) -> Result<LinkedEvent, Error> {
-    let read = || {
-        Ok(LinkedEvent {
-            event_id: MessageId::from_stored(row.try_get("event_id")?),
-            event_type: row.try_get("event_type")?,
-            topic: row.try_get::<&str, _>("topic")?.into(),
-            key: row.try_get::<Option<String>, _>("aggregate_id")?.map(Bytes::from),
-            created_at: row.try_get::<Timestamp, _>("created_at")?.to_jiff(),
-            links: links_of(row)?,
-        })
-    };
-    read().map_err(from_sqlx)
-}
-
-/// Reads the links of a row.
-pub(super) fn links_of(row: &PgRow) -> sqlx::Result<EventLinks> {
-    let id = |column: &str| {
-        let text: Option<&str> = row.try_get(column)?;
-        Ok::<_, sqlx::Error>(text.map(MessageId::from_stored))
-    };
-    Ok(EventLinks {
-        correlation_id: id("correlation_id")?,
-        causation_id: id("causation_id")?,
-        replay_of: id("replay_of")?,
-    })
+    operator_row::list(connection, select.bind(i64::from(limit))).await
 }

@@ -1,27 +1,24 @@
 //! What the database knows of one event. Each statement reads rows of an index; none reads a payload.
 
-use jiff_sqlx::Timestamp;
-use messagekit::adapter::stored_outcome;
+use messagekit::adapter::{OperatorRow, stored_outcome};
 use messagekit::operations::{
-    AuditRecord, ConsumerOutcome, EventDetail, EventFailure, EventHead, FailedMessageHead, MAX_ENTRIES,
-    Publication, PublicationState,
+    AuditRecord, ConsumerOutcome, EventDetail, EventFailure, FailedMessageHead, MAX_ENTRIES,
 };
 use messagekit::{Error, Headers, MessageId, Position, headers};
+use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 
 use super::audit;
-use super::event_links::links_of;
 use super::failed_message_lists::head;
-use super::failed_message_row::head_of;
 use super::index_steps::names_of;
 use super::left::Left;
+use super::operator_row::{self, PgColumns};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
 /// A pending event has the shard of its key, or 64 below that while it is delayed.
 pub(crate) const EVENT: &str = "
-SELECT e.event_id, e.event_type, e.topic, e.aggregate_id, e.created_at, octet_length(e.payload)::bigint AS payload_bytes,
+SELECT e.event_id, e.event_type, e.topic, e.aggregate_id AS key, e.created_at, octet_length(e.payload)::bigint AS payload_bytes,
   (SELECT max(c.copy) FROM messagekit.outbox_events c
     WHERE c.event_id = e.event_id AND messagekit.day_of(c.event_id) = messagekit.day_of(e.event_id)) AS copies,
   e.content_type, e.traceparent, e.headers::text AS headers, l.correlation_id, l.causation_id, l.replay_of,
@@ -44,7 +41,7 @@ WHERE e.event_id = $1 AND e.copy = 0 AND messagekit.day_of(e.event_id) = message
 
 /// An event that is only a record of a topic of this database.
 pub(crate) const RECORD: &str = r#"
-SELECT r.event_id, r.event_type, t.name AS topic, r.key AS aggregate_id, r.created_at, octet_length(r.payload)::bigint AS payload_bytes,
+SELECT r.event_id, r.event_type, t.name AS topic, r.key, r.created_at, octet_length(r.payload)::bigint AS payload_bytes,
   0 AS copies, r.content_type, r.traceparent, r.headers::text AS headers, l.correlation_id, l.causation_id, l.replay_of,
   NULL::smallint AS attempts, NULL::timestamptz AS available_at, false AS is_delayed, NULL::bigint AS rejected, 0 AS refusals,
   NULL::text AS error, NULL::timestamptz AS rejected_at, p.partition, r."offset"
@@ -90,7 +87,7 @@ SELECT consumer, reason, at FROM messagekit.outbox_failures WHERE event_id = $1 
 
 /// The actions on failed messages, on replays, and on a rejected event.
 pub(crate) const ACTIONS: &str = "
-SELECT a.id, a.at, a.operator, a.through, a.request_id, a.act, a.failed_messages, a.subject, a.done
+SELECT a.id, a.at, a.operator, a.through, a.request_id, a.act AS action, a.failed_messages, a.subject, a.done
 FROM (
   SELECT id FROM messagekit.admin_audit WHERE failed_messages && $1::bigint[]
   UNION
@@ -109,18 +106,15 @@ pub(crate) async fn event(
 ) -> Result<Option<EventDetail>, Error> {
     let select = sqlx::query(schema.sql(EVENT)).persistent(false).bind(id.as_str());
     if let Some(row) = select.fetch_optional(&mut *connection).await.map_err(from_sqlx)? {
-        return detail_of(&row).map(Some).map_err(from_sqlx);
+        return detail_of(&PgColumns::of(&row)).map(Some);
     }
     let select = sqlx::query(schema.sql(RECORD)).persistent(false).bind(id.as_str());
     let row = select.fetch_optional(connection).await.map_err(from_sqlx)?;
-    row.as_ref().map(record_of).transpose().map_err(from_sqlx)
-}
-
-fn record_of(row: &PgRow) -> sqlx::Result<EventDetail> {
-    let detail = detail_of(row)?;
+    let Some(row) = row.as_ref().map(PgColumns::of) else { return Ok(None) };
+    let detail = detail_of(&row)?;
     let topic = detail.head.topic.clone();
-    let position = Position { topic, partition: row.try_get("partition")?, offset: row.try_get("offset")? };
-    Ok(EventDetail { position: Some(position), ..detail })
+    let position = Position { topic, partition: row.get("partition")?, offset: row.get("offset")? };
+    Ok(Some(EventDetail { position: Some(position), ..detail }))
 }
 
 /// Returns whether a slot has provably passed an event.
@@ -134,25 +128,18 @@ pub(crate) async fn has_left(
     select.bind(left.before).bind(left.last_seq).fetch_one(connection).await.map_err(from_sqlx)
 }
 
-fn detail_of(row: &PgRow) -> sqlx::Result<EventDetail> {
-    let time =
-        |column: &str| row.try_get::<Option<Timestamp>, _>(column).map(|time| time.map(Timestamp::to_jiff));
-    let count = |column: &str| {
-        row.try_get::<Option<i16>, _>(column).map(|n| n.unwrap_or_default().unsigned_abs().into())
-    };
-    let publication = match (time("rejected_at")?, time("available_at")?) {
-        (at @ Some(_), _) => Publication {
-            state: PublicationState::Rejected,
-            at,
-            attempts: row.try_get::<i32, _>("refusals")?.unsigned_abs(),
-            rejected: row.try_get("rejected")?,
-            error: row.try_get("error")?,
-        },
-        (None, Some(due)) if row.try_get("is_delayed")? => Publication::delayed(due),
-        (None, Some(since)) => Publication::pending(count("attempts")?, since),
-        (None, None) => Publication::published(),
-    };
-    let created_at = row.try_get::<Timestamp, _>("created_at")?.to_jiff();
+fn detail_of(row: &PgColumns<'_>) -> Result<EventDetail, Error> {
+    Ok(EventDetail {
+        head: row.read()?,
+        headers: headers_of(row)?,
+        links: row.read()?,
+        position: None,
+        publication: row.read()?,
+    })
+}
+
+/// Reads headers as the connector does: each column becomes the header of its name, and a null column becomes no header.
+pub(super) fn headers_of(row: &PgColumns<'_>) -> Result<Headers, Error> {
     let mut kept = Headers::new();
     for (name, column) in [
         (headers::ID, "event_id"),
@@ -161,25 +148,11 @@ fn detail_of(row: &PgRow) -> sqlx::Result<EventDetail> {
         (headers::TRACEPARENT, "traceparent"),
         (headers::FREE_HEADERS, "headers"),
     ] {
-        if let Some(value) = row.try_get::<Option<String>, _>(column)? {
+        if let Some(value) = row.text(column)? {
             kept.set(name, value);
         }
     }
-    Ok(EventDetail {
-        head: EventHead {
-            event_id: MessageId::from_stored(row.try_get("event_id")?),
-            event_type: row.try_get("event_type")?,
-            topic: row.try_get::<&str, _>("topic")?.into(),
-            key: row.try_get::<Option<String>, _>("aggregate_id")?.map(Into::into),
-            copies: row.try_get::<i32, _>("copies")?.unsigned_abs(),
-            created_at,
-            payload_bytes: row.try_get::<i64, _>("payload_bytes")?.unsigned_abs(),
-        },
-        headers: kept,
-        links: links_of(row)?,
-        position: None,
-        publication,
-    })
+    Ok(kept)
 }
 
 /// Returns the marker of each consumer.
@@ -195,17 +168,13 @@ pub(crate) async fn outcomes(
 }
 
 fn outcome_of(row: &PgRow) -> Result<ConsumerOutcome, Error> {
-    let word: &str = row.try_get("outcome").map_err(from_sqlx)?;
-    let outcome = stored_outcome(word)?;
-    let read = || {
-        Ok(ConsumerOutcome {
-            consumer: row.try_get("consumer")?,
-            outcome,
-            processed_at: row.try_get::<Timestamp, _>("processed_at")?.to_jiff(),
-            in_flight_attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
-        })
-    };
-    read().map_err(from_sqlx)
+    let row = PgColumns::of(row);
+    Ok(ConsumerOutcome {
+        consumer: row.get("consumer")?,
+        outcome: stored_outcome(&row.get::<String>("outcome")?)?,
+        processed_at: row.get("processed_at")?,
+        in_flight_attempts: row.get("attempts")?,
+    })
 }
 
 /// Returns its failed messages, newest first.
@@ -216,7 +185,7 @@ pub(crate) async fn failed_messages(
 ) -> Result<Vec<FailedMessageHead>, Error> {
     let select = sqlx::query(schema.sql(FAILED_MESSAGES_OF)).persistent(false);
     let select = select.bind(id.as_str()).bind(i64::from(MAX_ENTRIES));
-    select.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(head_of).collect()
+    operator_row::list(connection, select).await
 }
 
 /// Returns where it failed elsewhere.
@@ -227,15 +196,7 @@ pub(crate) async fn failures(
 ) -> Result<Vec<EventFailure>, Error> {
     let select =
         sqlx::query(schema.sql(FAILURES)).persistent(false).bind(id.as_str()).bind(i64::from(MAX_ENTRIES));
-    let rows = select.fetch_all(connection).await.map_err(from_sqlx)?;
-    let failure = |row: &PgRow| {
-        Ok(EventFailure {
-            consumer: row.try_get("consumer")?,
-            reason: row.try_get("reason")?,
-            at: row.try_get::<Timestamp, _>("at")?.to_jiff(),
-        })
-    };
-    rows.iter().map(failure).collect::<sqlx::Result<_>>().map_err(from_sqlx)
+    operator_row::list(connection, select).await
 }
 
 /// Returns the actions on failed messages, on replays, and on the event, newest first.

@@ -3,19 +3,18 @@
 //! A list never reads a payload. These statements are planned anew for each filter, because no plan suits all of them.
 //! Only the usual first pages have cached plans, because one index serves them whatever the table holds.
 
-use jiff_sqlx::{Timestamp, ToSqlx};
+use jiff_sqlx::ToSqlx;
 use messagekit::Error;
-use messagekit::adapter::stored_word;
 use messagekit::operations::{
     FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageState,
-    FailedMessageTotal, FailedRun, no_failed_message,
+    FailedMessageTotal, no_failed_message,
 };
-use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 
-use super::failed_message_row::{self, head_of};
 use super::key_hash::key_hash;
+use super::operator_row;
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -143,7 +142,7 @@ pub(crate) async fn list(
             kept(PAGE_OF_STATE).bind(before).bind(after).bind(state.as_str())
         }
     };
-    select.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(head_of).collect()
+    operator_row::list(connection, select).await
 }
 
 /// Returns whether the filter is a usual one, whose statement a connection may cache.
@@ -167,12 +166,8 @@ pub(crate) async fn show(
     id: i64,
 ) -> Result<FailedMessage, Error> {
     let select = sqlx::query(schema.sql(SHOW)).bind(id);
-    let row =
-        select.fetch_optional(connection).await.map_err(from_sqlx)?.ok_or_else(|| no_failed_message(id))?;
-    let failed_runs = FailedRun::list(row.try_get("failed_runs").map_err(from_sqlx)?)
-        .map_err(|error| error.with("failed_message", id))?;
-    let received = failed_message_row::read(&row)?.received;
-    Ok(FailedMessage { head: head_of(&row)?, received, failed_runs })
+    let row = select.fetch_optional(connection).await.map_err(from_sqlx)?;
+    operator_row::read(&row.ok_or_else(|| no_failed_message(id))?)
 }
 
 /// Counts failed messages by consumer and state.
@@ -181,8 +176,8 @@ pub(crate) async fn totals(
     schema: &SchemaName,
     filter: &FailedMessageFilter,
 ) -> Result<Vec<FailedMessageTotal>, Error> {
-    let rows = filtered(schema, TOTALS, filter).fetch_all(connection).await.map_err(from_sqlx)?;
-    let mut totals: Vec<FailedMessageTotal> = rows.iter().map(total_of).collect::<Result<_, _>>()?;
+    let mut totals: Vec<FailedMessageTotal> =
+        operator_row::list(connection, filtered(schema, TOTALS, filter)).await?;
     // Stable, so that consumers stay in byte order.
     totals.sort_by(|one, other| {
         let place =
@@ -200,31 +195,5 @@ pub(crate) async fn groups(
     limit: u32,
 ) -> Result<Vec<FailedMessageGroup>, Error> {
     let select = filtered(schema, GROUPS, filter).bind(i64::from(limit));
-    select.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(group_of).collect()
-}
-
-fn total_of(row: &PgRow) -> Result<FailedMessageTotal, Error> {
-    Ok(FailedMessageTotal {
-        consumer: row.try_get("consumer").map_err(from_sqlx)?,
-        state: stored_word(None, "state", row.try_get("state").map_err(from_sqlx)?)?,
-        failed_messages: row.try_get::<i64, _>("failed_messages").map_err(from_sqlx)?.unsigned_abs(),
-    })
-}
-
-fn group_of(row: &PgRow) -> Result<FailedMessageGroup, Error> {
-    let read = || {
-        let time = |column: &str| row.try_get::<Timestamp, _>(column).map(Timestamp::to_jiff);
-        Ok(FailedMessageGroup {
-            fingerprint: row.try_get("fingerprint")?,
-            consumer: row.try_get("consumer")?,
-            event_type: row.try_get("event_type")?,
-            kind: row.try_get("kind")?,
-            error: row.try_get("error")?,
-            failed_messages: row.try_get::<i64, _>("failed_messages")?.unsigned_abs(),
-            first: time("first")?,
-            last: time("last")?,
-            newest: row.try_get("newest")?,
-        })
-    };
-    read().map_err(from_sqlx)
+    operator_row::list(connection, select).await
 }

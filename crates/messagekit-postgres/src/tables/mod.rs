@@ -28,6 +28,7 @@ mod key_hash;
 pub(crate) mod left;
 mod next_offsets;
 pub(crate) mod offsets;
+mod operator_row;
 pub(crate) mod outbox_counts;
 pub(crate) mod outbox_events;
 pub(crate) mod parking;

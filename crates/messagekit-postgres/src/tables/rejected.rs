@@ -3,14 +3,12 @@
 //! A transaction that moves events of a key locks their shard first, in a separate statement, and reads afterwards:
 //! within one statement, the snapshot could be older than the lock.
 
-use jiff_sqlx::Timestamp;
 use messagekit::relay::{RejectedAction, RejectedEvent, Rejection};
-use messagekit::{Error, MessageId, chain};
-use sqlx::postgres::PgRow;
+use messagekit::{Error, chain};
 use sqlx::{PgConnection, Row};
 
-use super::clean;
 use super::shards::number;
+use super::{clean, operator_row};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -36,12 +34,13 @@ FROM moved ORDER BY seq";
 
 /// Some rows are here because no reader can represent their time.
 pub(crate) const LIST: &str = "
-SELECT r.id, r.event_id, r.topic, e.event_type, e.aggregate_id, coalesce(octet_length(e.payload), 0),
-  CASE WHEN r.error IS NULL THEN 0 ELSE r.attempts END::int, r.error,
-  CASE WHEN e.created_at >= '0001-01-01Z' AND e.created_at < '9999-12-30Z' THEN e.created_at ELSE r.rejected_at END, r.rejected_at,
+SELECT r.id, r.event_id, r.topic, e.event_type, e.aggregate_id AS key, coalesce(octet_length(e.payload), 0) AS payload_bytes,
+  CASE WHEN r.error IS NULL THEN 0 ELSE r.attempts END::int AS attempts, r.error,
+  CASE WHEN e.created_at >= '0001-01-01Z' AND e.created_at < '9999-12-30Z' THEN e.created_at ELSE r.rejected_at END AS created_at,
+  r.rejected_at,
   CASE WHEN r.error IS NULL THEN 0 ELSE (
     SELECT count(*) FROM messagekit.outbox_rejected b
-    WHERE b.topic = r.topic AND b.key_hash = r.key_hash AND b.seq > r.seq AND b.error IS NULL) END
+    WHERE b.topic = r.topic AND b.key_hash = r.key_hash AND b.seq > r.seq AND b.error IS NULL) END AS behind
 FROM messagekit.outbox_rejected r
   LEFT JOIN messagekit.outbox_events e ON e.event_id = r.event_id AND e.copy = r.copy
 WHERE r.id > $1 AND (r.error IS NOT NULL OR $3) ORDER BY r.id LIMIT $2";
@@ -114,25 +113,7 @@ pub(crate) async fn list(
 ) -> Result<Vec<RejectedEvent>, Error> {
     let list =
         sqlx::query(schema.sql(LIST)).persistent(false).bind(after).bind(i64::from(limit)).bind(with_waiting);
-    let rows = list.fetch_all(connection).await.map_err(from_sqlx)?;
-    rows.iter().map(event_of).collect::<sqlx::Result<_>>().map_err(from_sqlx)
-}
-
-fn event_of(row: &PgRow) -> sqlx::Result<RejectedEvent> {
-    let time = |column| row.try_get::<Timestamp, _>(column).map(Timestamp::to_jiff);
-    Ok(RejectedEvent {
-        id: row.try_get(0)?,
-        event_id: MessageId::from_stored(row.try_get(1)?),
-        topic: row.try_get(2)?,
-        event_type: row.try_get(3)?,
-        key: row.try_get(4)?,
-        payload_bytes: u64::from(row.try_get::<i32, _>(5)?.cast_unsigned()),
-        attempts: row.try_get::<i32, _>(6)?.cast_unsigned(),
-        error: row.try_get(7)?,
-        created_at: time(8)?,
-        rejected_at: time(9)?,
-        behind: row.try_get::<i64, _>(10)?.cast_unsigned(),
-    })
+    operator_row::list(connection, list).await
 }
 
 /// Returns an event by its number.

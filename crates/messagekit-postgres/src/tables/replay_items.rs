@@ -3,14 +3,18 @@
 //! A job's events are chosen once and numbered from 1. A step takes the numbers after the job's position, so no statement
 //! has to search for that position, however many events are left.
 
-use jiff_sqlx::Timestamp;
-use messagekit::adapter::EventLinks;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use messagekit::adapter::{EventLinks, OperatorRow};
 use messagekit::operations::{EventFilter, StoredEvent};
-use messagekit::{Error, ErrorKind, Message, MessageId, headers};
+use messagekit::{Error, ErrorKind, Message, headers};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use super::event_links::links_of;
+use super::event_record::headers_of;
+use super::operator_row::PgColumns;
 use super::stored_events::{chosen, filtered};
 use crate::SchemaName;
 use crate::error::{from_sqlx, of};
@@ -108,32 +112,13 @@ pub(super) async fn forget(
     sqlx::query(schema.sql(FORGET)).bind(job).execute(connection).await.map(drop).map_err(from_sqlx)
 }
 
-/// Reads an event as the connector does: each column becomes the header of its name, and a null column becomes no header.
 fn event_of(row: &PgRow) -> Result<(StoredEvent, EventLinks), Error> {
-    let read = || {
-        let mut message =
-            Message::new(row.try_get::<&str, _>("topic")?, row.try_get::<Vec<u8>, _>("payload")?);
-        message.key = row.try_get::<Option<String>, _>("aggregate_id")?.map(Into::into);
-        let created_at = row.try_get::<Timestamp, _>("created_at")?.to_jiff();
-        for (name, column) in [
-            (headers::ID, "event_id"),
-            (headers::EVENT_TYPE, "event_type"),
-            (headers::CONTENT_TYPE, "content_type"),
-            (headers::TRACEPARENT, "traceparent"),
-            (headers::FREE_HEADERS, "headers"),
-        ] {
-            if let Some(value) = row.try_get::<Option<String>, _>(column)? {
-                message.headers.set(name, value);
-            }
-        }
-        message.headers.set(headers::CREATED_AT, created_at.to_string());
-        let event = StoredEvent {
-            event_id: MessageId::from_stored(row.try_get("event_id")?),
-            copies: row.try_get::<i32, _>("copies")?.unsigned_abs(),
-            created_at,
-            message,
-        };
-        Ok((event, links_of(row)?))
-    };
-    read().map_err(from_sqlx)
+    let row = PgColumns::of(row);
+    let mut message = Message::new(row.get::<Arc<str>>("topic")?, row.get::<Bytes>("payload")?);
+    message.key = row.get("aggregate_id")?;
+    message.headers = headers_of(&row)?;
+    let created_at: Timestamp = row.get("created_at")?;
+    message.headers.set(headers::CREATED_AT, created_at.to_string());
+    let (event_id, copies) = (row.get("event_id")?, row.get("copies")?);
+    Ok((StoredEvent { event_id, copies, created_at, message }, row.read()?))
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use jiff_sqlx::Timestamp;
-use messagekit::operations::{EventFilter, ReplayIds, ReplayJob, ReplayOrder, ReplayState, other_count};
-use messagekit::{Error, ErrorKind};
-use sqlx::postgres::PgRow;
+use messagekit::Error;
+use messagekit::operations::{ReplayJob, ReplayOrder, other_count};
 use sqlx::{PgConnection, Row};
 
+use super::operator_row::{self, read};
 use super::replay_items::{self, Items};
 use super::stored_events::filtered;
 use super::{clean, micros};
@@ -79,7 +78,7 @@ pub(crate) async fn order(
         return Err(other_count(events));
     }
     let update = sqlx::query(schema.sql(CHOSEN)).bind(job).bind(events.cast_signed());
-    job_of(&update.fetch_one(connection).await.map_err(from_sqlx)?)
+    read(&update.fetch_one(connection).await.map_err(from_sqlx)?)
 }
 
 /// Returns a job, if there is one.
@@ -89,7 +88,7 @@ pub(crate) async fn replay(
     id: i64,
 ) -> Result<Option<ReplayJob>, Error> {
     let select = sqlx::query(schema.sql(REPLAY)).bind(id);
-    select.fetch_optional(connection).await.map_err(from_sqlx)?.as_ref().map(job_of).transpose()
+    select.fetch_optional(connection).await.map_err(from_sqlx)?.as_ref().map(read).transpose()
 }
 
 /// Returns jobs, newest first.
@@ -100,7 +99,7 @@ pub(crate) async fn replays(
     limit: u32,
 ) -> Result<Vec<ReplayJob>, Error> {
     let select = sqlx::query(schema.sql(REPLAYS)).bind(before.unwrap_or(i64::MAX)).bind(i64::from(limit));
-    select.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(job_of).collect()
+    operator_row::list(connection, select).await
 }
 
 /// Stops a running job; false when it does not run.
@@ -125,7 +124,7 @@ pub(crate) async fn lease(
 ) -> Result<Option<(i64, ReplayJob)>, Error> {
     let update = sqlx::query(schema.sql(LEASE_REPLAY)).bind(micros(lease));
     let Some(row) = update.fetch_optional(connection).await.map_err(from_sqlx)? else { return Ok(None) };
-    Ok(Some((row.try_get("epoch").map_err(from_sqlx)?, job_of(&row)?)))
+    Ok(Some((row.try_get("epoch").map_err(from_sqlx)?, read(&row)?)))
 }
 
 /// Locks a job that this epoch still holds, and returns it with the number of the last item taken.
@@ -137,7 +136,7 @@ pub(crate) async fn hold(
 ) -> Result<Option<(ReplayJob, i64)>, Error> {
     let select = sqlx::query(schema.sql(HOLD)).bind(id).bind(epoch);
     let Some(row) = select.fetch_optional(connection).await.map_err(from_sqlx)? else { return Ok(None) };
-    Ok(Some((job_of(&row)?, row.try_get("position").map_err(from_sqlx)?)))
+    Ok(Some((read(&row)?, row.try_get("position").map_err(from_sqlx)?)))
 }
 
 /// Stores a job's progress, and returns the job.
@@ -150,7 +149,7 @@ pub(crate) async fn advance(
 ) -> Result<ReplayJob, Error> {
     let update =
         sqlx::query(schema.sql(MOVE)).bind(items.job).bind(items.upto).bind(published).bind(micros(extend));
-    job_of(&update.fetch_one(connection).await.map_err(from_sqlx)?)
+    read(&update.fetch_one(connection).await.map_err(from_sqlx)?)
 }
 
 /// Ends a job that cannot continue, if this epoch still holds it.
@@ -166,46 +165,5 @@ pub(crate) async fn fail(
         return Ok(None);
     };
     replay_items::forget(connection, schema, id).await?;
-    job_of(&row).map(Some)
-}
-
-fn job_of(row: &PgRow) -> Result<ReplayJob, Error> {
-    let word = |column: &str| row.try_get::<&str, _>(column).map_err(from_sqlx);
-    let (ids, state) = (word("ids")?, word("state")?);
-    let unknown = |column: &str| {
-        Error::new(ErrorKind::Corrupt, format!("stored replay has an unknown value in {column}"))
-    };
-    let ids = [ReplayIds::Same, ReplayIds::New].into_iter().find(|known| known.as_str() == ids);
-    let state = ReplayState::ALL.into_iter().find(|known| known.as_str() == state);
-    let (ids, state) = (ids.ok_or_else(|| unknown("ids"))?, state.ok_or_else(|| unknown("state"))?);
-    let read = || {
-        let time = |column: &str| {
-            row.try_get::<Option<Timestamp>, _>(column).map(|time| time.map(Timestamp::to_jiff))
-        };
-        let count = |column: &str| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
-        let per_second: Option<i64> = row.try_get("per_second")?;
-        Ok(ReplayJob {
-            id: row.try_get("id")?,
-            order: ReplayOrder {
-                filter: EventFilter {
-                    event_type: row.try_get("event_type")?,
-                    topic: row.try_get("topic")?,
-                    key: row.try_get("key")?,
-                    from: time("from")?,
-                    to: time("until")?,
-                },
-                ids,
-                per_second: per_second.map(|rate| u32::try_from(rate).unwrap_or(u32::MAX)),
-                count: None,
-            },
-            state,
-            events: count("events")?,
-            published: count("published")?,
-            ordered_by: row.try_get("ordered_by")?,
-            ordered_at: row.try_get::<Timestamp, _>("ordered_at")?.to_jiff(),
-            changed_at: row.try_get::<Timestamp, _>("changed_at")?.to_jiff(),
-            error: row.try_get("error")?,
-        })
-    };
-    read().map_err(from_sqlx)
+    read(&row).map(Some)
 }

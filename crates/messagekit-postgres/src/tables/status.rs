@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff_sqlx::Timestamp;
 use messagekit::Error;
-use messagekit::adapter::stored_word;
+use messagekit::adapter::OperatorRow;
 use messagekit::cleanup::NOTED_WITHIN;
 use messagekit::operations::{ConsumerPosition, ConsumerStatus, StateCount, beyond_ids_of};
 use sqlx::postgres::PgRow;
@@ -13,6 +12,7 @@ use sqlx::{PgConnection, Row};
 
 use super::cleanup::window;
 use super::index_steps::names_of;
+use super::operator_row::{self, PgColumns};
 use super::{age, micros, unhandled_types};
 use crate::SchemaName;
 use crate::error::from_sqlx;
@@ -126,25 +126,19 @@ pub(crate) async fn consumers(
     let rows = select.fetch_all(&mut *connection).await.map_err(from_sqlx)?;
     let mut statuses: BTreeMap<String, ConsumerStatus> = BTreeMap::new();
     for row in &rows {
-        let status = status_of(row).map_err(from_sqlx)?;
+        let status = status_of(row)?;
         statuses.insert(status.consumer.clone(), status);
     }
     let names: Vec<String> = statuses.keys().cloned().collect();
     let select = sqlx::query(schema.sql(STATES)).persistent(false).bind(&names);
-    for row in select.fetch_all(&mut *connection).await.map_err(from_sqlx)? {
-        let word: &str = row.try_get("state").map_err(from_sqlx)?;
-        let state = stored_word(None, "state", word)?;
-        let consumer: &str = row.try_get("consumer").map_err(from_sqlx)?;
-        let failed_messages = row.try_get::<i64, _>("failed_messages").map_err(from_sqlx)?.unsigned_abs();
-        let count = StateCount { state, failed_messages };
-        statuses.entry(consumer.to_owned()).and_modify(|status| status.failed_messages.push(count));
+    for (consumer, count) in operator_row::list::<(String, StateCount)>(&mut *connection, select).await? {
+        statuses.entry(consumer).and_modify(|status| status.failed_messages.push(count));
     }
     for (consumer, messages) in unhandled_types::of(&mut *connection, schema, &names).await? {
         statuses.entry(consumer).and_modify(|status| status.unhandled.push(messages));
     }
     let select = sqlx::query(schema.sql(POSITIONS)).persistent(false).bind(&names);
-    for row in select.fetch_all(connection).await.map_err(from_sqlx)? {
-        let (consumer, position) = position_of(&row).map_err(from_sqlx)?;
+    for (consumer, position) in operator_row::list::<(String, ConsumerPosition)>(connection, select).await? {
         statuses.entry(consumer).and_modify(|status| status.positions.push(position));
     }
     Ok(statuses.into_values().collect())
@@ -161,31 +155,19 @@ pub(crate) async fn last_seen(
     Ok(micros.map(age))
 }
 
-fn status_of(row: &PgRow) -> sqlx::Result<ConsumerStatus> {
-    let time =
-        |column: &str| row.try_get::<Option<Timestamp>, _>(column).map(|time| time.map(Timestamp::to_jiff));
-    let count = |column: &str| row.try_get::<i64, _>(column).map(i64::unsigned_abs);
-    let seconds: Option<i64> = row.try_get("seconds")?;
+fn status_of(row: &PgRow) -> Result<ConsumerStatus, Error> {
+    let row = PgColumns::of(row);
+    let marked_at = row.get("marked_at")?;
     Ok(ConsumerStatus {
-        consumer: row.try_get("consumer")?,
-        newest_marker_at: time("marked_at")?,
-        last_activity_at: time("marked_at")?.max(time("noted_at")?),
-        dedup_window: seconds.and_then(window),
+        consumer: row.get("consumer")?,
+        newest_marker_at: marked_at,
+        last_activity_at: marked_at.max(row.get("noted_at")?),
+        dedup_window: row.get::<Option<i64>>("seconds")?.and_then(window),
         positions: Vec::new(),
         failed_messages: Vec::new(),
-        blocked_keys: count("blocked_keys")?,
-        retries_due: count("retries_due")?,
-        oldest_failed_at: time("oldest_failed_at")?,
+        blocked_keys: row.get("blocked_keys")?,
+        retries_due: row.get("retries_due")?,
+        oldest_failed_at: row.get("oldest_failed_at")?,
         unhandled: Vec::new(),
     })
-}
-
-fn position_of(row: &PgRow) -> sqlx::Result<(String, ConsumerPosition)> {
-    let position = ConsumerPosition {
-        topic: row.try_get::<&str, _>("topic")?.into(),
-        partition: row.try_get("partition")?,
-        next: row.try_get("next")?,
-        behind: row.try_get::<Option<i64>, _>("behind")?.map(i64::unsigned_abs),
-    };
-    Ok((row.try_get("consumer")?, position))
 }

@@ -1,15 +1,15 @@
 //! Operators' reads of kept events, before a replay.
 
 use jiff_sqlx::{Timestamp, ToSqlx};
+use messagekit::Error;
 use messagekit::cleanup::NOTED_WITHIN;
 use messagekit::operations::{ConsumerEvents, EventCursor, EventFilter, EventHead, out_of_range};
-use messagekit::{Error, MessageId};
-use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres, Row};
 
 use super::index_steps::names_of;
-use super::micros;
+use super::{micros, operator_row};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -24,7 +24,7 @@ macro_rules! chosen {
 pub(super) use chosen;
 
 pub(crate) const EVENTS: &str = concat!(
-    "SELECT e.event_id, e.event_type, e.topic, e.aggregate_id, e.created_at, octet_length(e.payload)::bigint AS payload_bytes,
+    "SELECT e.event_id, e.event_type, e.topic, e.aggregate_id AS key, e.created_at, octet_length(e.payload)::bigint AS payload_bytes,
   (SELECT max(c.copy) FROM messagekit.outbox_events c WHERE c.event_id = e.event_id) AS copies
 FROM messagekit.outbox_events e WHERE ",
     chosen!(),
@@ -89,7 +89,7 @@ pub(crate) async fn events(
         .bind(after.map(|cursor| cursor.created_at.to_sqlx()))
         .bind(after.map(|cursor| cursor.event_id.as_str()))
         .bind(i64::from(limit));
-    select.fetch_all(connection).await.map_err(from_sqlx)?.iter().map(head_of).collect()
+    operator_row::list(connection, select).await
 }
 
 /// Refuses a range that begins before the oldest event.
@@ -141,25 +141,6 @@ async fn by_consumer(
     select: Query<'_, Postgres, PgArguments>,
     connection: &mut PgConnection,
 ) -> Result<Vec<ConsumerEvents>, Error> {
-    let rows = select.fetch_all(connection).await.map_err(from_sqlx)?;
-    let read = |row: &PgRow| {
-        Ok(ConsumerEvents { consumer: row.try_get(0)?, events: row.try_get::<i64, _>(1)?.unsigned_abs() })
-    };
-    let all: Vec<ConsumerEvents> = rows.iter().map(read).collect::<sqlx::Result<_>>().map_err(from_sqlx)?;
+    let all: Vec<ConsumerEvents> = operator_row::list(connection, select).await?;
     Ok(all.into_iter().filter(|counted| counted.events > 0).collect())
-}
-
-fn head_of(row: &PgRow) -> Result<EventHead, Error> {
-    let read = || {
-        Ok(EventHead {
-            event_id: MessageId::from_stored(row.try_get("event_id")?),
-            event_type: row.try_get("event_type")?,
-            topic: row.try_get::<&str, _>("topic")?.into(),
-            key: row.try_get::<Option<String>, _>("aggregate_id")?.map(Into::into),
-            copies: row.try_get::<i32, _>("copies")?.unsigned_abs(),
-            created_at: row.try_get::<Timestamp, _>("created_at")?.to_jiff(),
-            payload_bytes: row.try_get::<i64, _>("payload_bytes")?.unsigned_abs(),
-        })
-    };
-    read().map_err(from_sqlx)
 }

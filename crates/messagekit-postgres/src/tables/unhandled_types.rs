@@ -1,13 +1,11 @@
 //! What consumers have passed over.
 
-use jiff_sqlx::Timestamp;
 use messagekit::Error;
 use messagekit::adapter::{MOST_UNHANDLED_TYPES, UnhandledType};
 use messagekit::operations::{MISSPELT_FOUND, UNHANDLED_LIMIT, UNHANDLED_SHOWN, UnhandledMessages};
-use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 
-use super::micros;
+use super::{micros, operator_row};
 use crate::SchemaName;
 use crate::error::from_sqlx;
 
@@ -31,7 +29,7 @@ WHERE u.consumer = $1 AND u.last_at <= clock_timestamp() - $2 * interval '1 micr
 
 /// The types of each consumer that may be misspelt, and then those with the most messages.
 pub(crate) const UNHANDLED: &str = "
-SELECT n.consumer, u.topic, u.event_type, u.similar_to, u.messages, u.first_at, u.last_at
+SELECT n.consumer, u.topic, u.event_type, u.similar_to AS similar, u.messages, u.first_at, u.last_at
 FROM unnest($1::text[]) AS n (consumer) CROSS JOIN LATERAL (
   SELECT t.* FROM messagekit.unhandled_types t
   WHERE t.consumer = n.consumer AND t.last_at > clock_timestamp() - $2 * interval '1 microsecond'
@@ -40,7 +38,7 @@ ORDER BY n.consumer, u.similar_to = '{}', u.messages DESC, u.topic, u.event_type
 
 /// The types with the most messages that may be misspelt.
 pub(crate) const MISSPELT: &str = "
-SELECT u.consumer, u.topic, u.event_type, u.similar_to, u.messages, u.first_at, u.last_at FROM messagekit.unhandled_types u
+SELECT u.consumer, u.topic, u.event_type, u.similar_to AS similar, u.messages, u.first_at, u.last_at FROM messagekit.unhandled_types u
 WHERE u.similar_to <> '{}' AND u.last_at > clock_timestamp() - $1 * interval '1 microsecond'
 ORDER BY u.messages DESC, u.consumer, u.topic, u.event_type LIMIT $2::bigint";
 
@@ -76,8 +74,7 @@ pub(super) async fn of(
 ) -> Result<Vec<(String, UnhandledMessages)>, Error> {
     let select = sqlx::query(schema.sql(UNHANDLED)).persistent(false);
     let select = select.bind(consumers).bind(micros(UNHANDLED_SHOWN)).bind(i64::from(UNHANDLED_LIMIT));
-    let rows = select.fetch_all(connection).await.map_err(from_sqlx)?;
-    rows.iter().map(|row| messages_of(row).map_err(from_sqlx)).collect()
+    operator_row::list(connection, select).await
 }
 
 /// Returns what consumers have passed over and should perhaps have handled, with their names.
@@ -87,19 +84,5 @@ pub(crate) async fn misspelt(
 ) -> Result<Vec<(String, UnhandledMessages)>, Error> {
     let select = sqlx::query(schema.sql(MISSPELT)).persistent(false);
     let select = select.bind(micros(MISSPELT_FOUND)).bind(i64::from(UNHANDLED_LIMIT));
-    let rows = select.fetch_all(connection).await.map_err(from_sqlx)?;
-    rows.iter().map(|row| messages_of(row).map_err(from_sqlx)).collect()
-}
-
-fn messages_of(row: &PgRow) -> sqlx::Result<(String, UnhandledMessages)> {
-    let time = |column: &str| row.try_get::<Timestamp, _>(column).map(Timestamp::to_jiff);
-    let messages = UnhandledMessages {
-        topic: row.try_get::<&str, _>("topic")?.into(),
-        event_type: row.try_get("event_type")?,
-        similar: row.try_get("similar_to")?,
-        messages: row.try_get::<i64, _>("messages")?.unsigned_abs(),
-        first_at: time("first_at")?,
-        last_at: time("last_at")?,
-    };
-    Ok((row.try_get("consumer")?, messages))
+    operator_row::list(connection, select).await
 }

@@ -1,14 +1,11 @@
 //! Events that a relay has to publish, now or later.
 
-use bytes::Bytes;
-use jiff_sqlx::Timestamp;
+use messagekit::Error;
 use messagekit::operations::UnpublishedEvent;
-use messagekit::{Error, MessageId};
-use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 
+use super::operator_row;
 use crate::SchemaName;
-use crate::error::from_sqlx;
 
 /// Pending events in the order of their keys' shards would show no backlog: the first ones of each shard and topic are merged,
 /// which takes one step from one topic of a shard to the next, however many events each has. Delayed ones follow.
@@ -25,7 +22,7 @@ pending AS MATERIALIZED (
   ORDER BY h.seq LIMIT $1),
 delayed AS MATERIALIZED (
   SELECT q.* FROM messagekit.outbox_pending q WHERE q.shard < 0 ORDER BY q.available_at LIMIT $1)
-SELECT p.event_id, e.event_type, p.topic, e.aggregate_id, p.attempts, p.available_at, p.shard < 0 AS is_delayed
+SELECT p.event_id, e.event_type, p.topic, e.aggregate_id AS key, p.attempts, p.available_at AS ready_at, p.shard < 0 AS is_delayed
 FROM (SELECT * FROM pending UNION ALL SELECT * FROM delayed) p
 LEFT JOIN LATERAL (
   SELECT o.event_type, o.aggregate_id FROM messagekit.outbox_events o
@@ -39,18 +36,5 @@ pub(crate) async fn list(
     limit: u32,
 ) -> Result<Vec<UnpublishedEvent>, Error> {
     let select = sqlx::query(schema.sql(UNPUBLISHED)).persistent(false).bind(i64::from(limit));
-    let rows = select.fetch_all(connection).await.map_err(from_sqlx)?;
-    rows.iter().map(event_of).collect::<sqlx::Result<_>>().map_err(from_sqlx)
-}
-
-fn event_of(row: &PgRow) -> sqlx::Result<UnpublishedEvent> {
-    Ok(UnpublishedEvent {
-        event_id: MessageId::from_stored(row.try_get("event_id")?),
-        event_type: row.try_get("event_type")?,
-        topic: row.try_get::<&str, _>("topic")?.into(),
-        key: row.try_get::<Option<String>, _>("aggregate_id")?.map(Bytes::from),
-        attempts: row.try_get::<i16, _>("attempts")?.unsigned_abs().into(),
-        ready_at: row.try_get::<Timestamp, _>("available_at")?.to_jiff(),
-        is_delayed: row.try_get("is_delayed")?,
-    })
+    operator_row::list(connection, select).await
 }

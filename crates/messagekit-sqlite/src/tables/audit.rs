@@ -1,15 +1,17 @@
 //! The audit of operators' actions, written in the transaction of the action.
 
 use messagekit::Error;
+use messagekit::adapter::OperatorRow;
 use messagekit::operations::{AuditRecord, Operator};
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 
-use super::{count, timestamp};
+use super::count;
+use super::operator_row::SqliteRow;
 use crate::error::from_sqlite;
 
 /// The columns that [`read`] reads, of rows `a`.
 pub(crate) const COLUMNS: &str =
-    "a.id, a.acted_at, a.operator, a.through, a.request_id, a.action, a.ids, a.event_id, a.done";
+    "a.id, a.acted_at AS at, a.operator, a.through, a.request_id, a.action, a.ids, a.event_id, a.done";
 
 /// Writes one row for one action on failed messages or a replay.
 pub(crate) fn write(
@@ -68,25 +70,20 @@ fn is_replay(action: &str) -> bool {
 }
 
 /// Reads the columns of [`COLUMNS`].
-pub(crate) fn read(row: &Row<'_>) -> Result<AuditRecord, Error> {
-    let at = row.get(1).map_err(from_sqlite).and_then(timestamp)?;
-    let read = || -> rusqlite::Result<AuditRecord> {
-        let (action, ids): (String, String) = (row.get(5)?, row.get(6)?);
-        let ids: Vec<i64> = serde_json::from_str(&ids).unwrap_or_default();
-        let is_of_messages = ["retry", "discard", "undo"].contains(&action.as_str());
-        let replay = ids.first().copied().filter(|_| is_replay(&action));
-        Ok(AuditRecord {
-            id: row.get(0)?,
-            at,
-            operator: row.get(2)?,
-            through: row.get(3)?,
-            request_id: row.get(4)?,
-            action,
-            failed_messages: if is_of_messages { ids } else { Vec::new() },
-            replay,
-            event_id: row.get(7)?,
-            done: row.get::<_, i64>(8)?.unsigned_abs(),
-        })
-    };
-    read().map_err(from_sqlite)
+pub(crate) fn read(row: &SqliteRow<'_>) -> Result<AuditRecord, Error> {
+    let action: String = row.get("action")?;
+    let ids: Vec<i64> = serde_json::from_str(&row.get::<String>("ids")?).unwrap_or_default();
+    let is_of_messages = ["retry", "discard", "undo"].contains(&action.as_str());
+    Ok(AuditRecord {
+        id: row.get("id")?,
+        at: row.get("at")?,
+        operator: row.get("operator")?,
+        through: row.get("through")?,
+        request_id: row.get("request_id")?,
+        replay: ids.first().copied().filter(|_| is_replay(&action)),
+        failed_messages: if is_of_messages { ids } else { Vec::new() },
+        action,
+        event_id: row.get("event_id")?,
+        done: row.get("done")?,
+    })
 }

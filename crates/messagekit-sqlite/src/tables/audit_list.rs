@@ -5,20 +5,13 @@ use messagekit::operations::{AuditFilter, AuditRecord};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::{audit, micros_of};
-use crate::error::from_sqlite;
+use super::{audit, micros_of, operator_row};
 
 /// Returns actions, newest first.
 pub(crate) fn list(conn: &Connection, filter: &AuditFilter, limit: u32) -> Result<Vec<AuditRecord>, Error> {
     let (sql, mut values) = statement(filter);
     values.push(Value::Integer(limit.into()));
-    let mut select = conn.prepare_cached(&sql).map_err(from_sqlite)?;
-    let mut rows = select.query(params_from_iter(values)).map_err(from_sqlite)?;
-    let mut records = Vec::new();
-    while let Some(row) = rows.next().map_err(from_sqlite)? {
-        records.push(audit::read(row)?);
-    }
-    Ok(records)
+    operator_row::list_by(conn, &sql, params_from_iter(values), audit::read)
 }
 
 /// Returns the statement of a filter, and its values without the limit.

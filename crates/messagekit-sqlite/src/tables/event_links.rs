@@ -3,17 +3,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use messagekit::adapter::{EventLinks, headers_from_json, headers_to_json};
 use messagekit::operations::LinkedEvent;
 use messagekit::{Error, Headers, Message, MessageId};
-use rusqlite::{Connection, OptionalExtension, Result, Row};
+use rusqlite::{Connection, Result};
 
-use super::timestamp;
-use crate::error::from_sqlite;
+use super::operator_row;
 
-/// The columns that [`linked_of`] reads, of the record `r` with its topic `t` and its links `l`.
-pub(crate) const LINKED: &str = "r.event_id, r.event_type, t.name, r.key, r.created_at, l.correlation_id, l.causation_id, \
+/// The columns of an event with its links, of the record `r` with its topic `t` and its links `l`.
+pub(crate) const LINKED: &str = "coalesce(r.event_id, '') AS event_id, r.event_type, t.name AS topic, r.key, r.created_at, l.correlation_id, l.causation_id, \
     l.replay_of, r.pos";
 
 /// The record of an event by its id. A copy has a row in the table of copies.
@@ -77,29 +75,14 @@ pub(crate) fn add(conn: &Connection, position: i64, links: &EventLinks) -> Resul
 }
 
 /// Returns the links of a record.
-pub(crate) fn of(conn: &Connection, position: i64) -> Result<EventLinks> {
-    conn.prepare_cached(
-        "SELECT correlation_id, causation_id, replay_of FROM messagekit_event_links WHERE pos = ?1",
-    )?
-    .query_row([position], |row| links_of(row, 0))
-    .optional()
-    .map(Option::unwrap_or_default)
-}
-
-/// Reads three columns of links.
-pub(crate) fn links_of(row: &Row<'_>, first: usize) -> Result<EventLinks> {
-    let id = |column: usize| {
-        let text: Option<String> = row.get(column)?;
-        Ok::<_, rusqlite::Error>(text.map(|text| MessageId::from_stored(&text)))
-    };
-    Ok(EventLinks { correlation_id: id(first)?, causation_id: id(first + 1)?, replay_of: id(first + 2)? })
+pub(crate) fn of(conn: &Connection, position: i64) -> std::result::Result<EventLinks, Error> {
+    let select = "SELECT correlation_id, causation_id, replay_of FROM messagekit_event_links WHERE pos = ?1";
+    Ok(operator_row::list(conn, select, [position])?.pop().unwrap_or_default())
 }
 
 /// Returns the event of an id.
 pub(crate) fn by_id(conn: &Connection, id: &MessageId) -> std::result::Result<Option<LinkedEvent>, Error> {
-    let mut select = conn.prepare_cached(&format!("SELECT {LINKED} {BY_ID}")).map_err(from_sqlite)?;
-    let mut rows = select.query([id.as_str()]).map_err(from_sqlite)?;
-    rows.next().map_err(from_sqlite)?.map(linked_of).transpose()
+    Ok(operator_row::list(conn, &format!("SELECT {LINKED} {BY_ID}"), [id.as_str()])?.pop())
 }
 
 /// Returns events by one of their links.
@@ -109,13 +92,7 @@ pub(crate) fn by_link(
     id: &MessageId,
     limit: u32,
 ) -> std::result::Result<Vec<LinkedEvent>, Error> {
-    let mut select = conn.prepare_cached(&format!("SELECT {LINKED} {records}")).map_err(from_sqlite)?;
-    let mut rows = select.query((id.as_str(), limit)).map_err(from_sqlite)?;
-    let mut events = Vec::new();
-    while let Some(row) = rows.next().map_err(from_sqlite)? {
-        events.push(linked_of(row)?);
-    }
-    Ok(events)
+    operator_row::list(conn, &format!("SELECT {LINKED} {records}"), (id.as_str(), limit))
 }
 
 /// Returns events oldest first, each once, at most `limit`.
@@ -125,19 +102,4 @@ pub(crate) fn in_order(mut events: Vec<LinkedEvent>, limit: u32) -> Vec<LinkedEv
     events.retain(|event| seen.insert(event.event_id.clone()));
     events.truncate(limit as usize);
     events
-}
-
-fn linked_of(row: &Row<'_>) -> std::result::Result<LinkedEvent, Error> {
-    let created_at = row.get(4).map_err(from_sqlite).and_then(timestamp)?;
-    let read = || -> Result<LinkedEvent> {
-        Ok(LinkedEvent {
-            event_id: MessageId::from_stored(&row.get::<_, Option<String>>(0)?.unwrap_or_default()),
-            event_type: row.get(1)?,
-            topic: row.get(2)?,
-            key: row.get::<_, Option<Vec<u8>>>(3)?.map(Bytes::from),
-            created_at,
-            links: links_of(row, 5)?,
-        })
-    };
-    read().map_err(from_sqlite)
 }

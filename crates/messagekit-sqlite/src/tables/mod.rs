@@ -26,6 +26,7 @@ pub(crate) mod handled_records;
 pub(crate) mod in_flight_attempts;
 pub(crate) mod names;
 pub(crate) mod offsets;
+mod operator_row;
 pub(crate) mod outbox_events;
 pub(crate) mod parking;
 pub(crate) mod pending;

@@ -1,12 +1,11 @@
 //! Records that a broker rejected, and the records behind them.
 
 use messagekit::relay::{RejectedEvent, Rejection};
-use messagekit::{Error, MessageId, chain};
-use rusqlite::{Connection, OptionalExtension, Result, Row};
+use messagekit::{Error, chain};
+use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::pending::{ENTRY, is_held};
-use super::{shards, timestamp};
-use crate::error::from_sqlite;
+use super::{operator_row, shards};
 
 /// The most characters that are kept of an error.
 const MOST_CHARACTERS: usize = 4_000;
@@ -51,50 +50,17 @@ pub(crate) fn list(
     limit: u32,
     with_waiting: bool,
 ) -> Result<Vec<RejectedEvent>, Error> {
-    let mut select = conn
-        .prepare_cached(
-            "SELECT j.id, r.event_id, t.name, r.event_type, r.key, coalesce(length(r.payload), 0),
-               CASE WHEN j.error IS NULL THEN 0 ELSE j.attempts END, j.error, coalesce(r.created_at, j.rejected_at),
-               j.rejected_at, CASE WHEN j.error IS NULL THEN 0 ELSE (
-                 SELECT count(*) FROM messagekit_outbox_rejected b
-                 WHERE b.topic_id = j.topic_id AND b.key_hash = j.key_hash AND b.seq > j.seq AND b.error IS NULL) END
-             FROM messagekit_outbox_rejected j
-               LEFT JOIN messagekit_topics t ON t.id = j.topic_id
-               LEFT JOIN messagekit_topic_records r ON r.pos = j.pos
-             WHERE j.id > ?1 AND (j.error IS NOT NULL OR ?3) ORDER BY j.id LIMIT ?2",
-        )
-        .map_err(from_sqlite)?;
-    let mut rows = select.query((after, limit, with_waiting)).map_err(from_sqlite)?;
-    let mut events = Vec::new();
-    while let Some(row) = rows.next().map_err(from_sqlite)? {
-        events.push(event_of(row)?);
-    }
-    Ok(events)
-}
-
-fn event_of(row: &Row<'_>) -> Result<RejectedEvent, Error> {
-    let time = |column| row.get(column).map_err(from_sqlite).and_then(timestamp);
-    let rejected_at = time(9)?;
-    // Some records are here because no reader can represent their time.
-    let created_at = time(8).unwrap_or(rejected_at);
-    let text = |column| row.get::<_, Option<String>>(column).unwrap_or_default();
-    let read = || {
-        let key: Option<Vec<u8>> = row.get(4)?;
-        Ok(RejectedEvent {
-            id: row.get(0)?,
-            event_id: MessageId::from_stored(&text(1).unwrap_or_default()),
-            topic: text(2).unwrap_or_default(),
-            event_type: text(3),
-            key: key.map(|key| String::from_utf8_lossy(&key).into_owned()),
-            payload_bytes: row.get::<_, u32>(5)?.into(),
-            attempts: row.get(6)?,
-            error: row.get(7)?,
-            created_at,
-            rejected_at,
-            behind: row.get::<_, u32>(10)?.into(),
-        })
-    };
-    read().map_err(from_sqlite)
+    let select = "SELECT j.id, r.event_id, t.name AS topic, r.event_type, r.key, coalesce(length(r.payload), 0) AS payload_bytes,
+           CASE WHEN j.error IS NULL THEN 0 ELSE j.attempts END AS attempts, j.error,
+           coalesce(r.created_at, j.rejected_at) AS created_at, j.rejected_at,
+           CASE WHEN j.error IS NULL THEN 0 ELSE (
+             SELECT count(*) FROM messagekit_outbox_rejected b
+             WHERE b.topic_id = j.topic_id AND b.key_hash = j.key_hash AND b.seq > j.seq AND b.error IS NULL) END AS behind
+         FROM messagekit_outbox_rejected j
+           LEFT JOIN messagekit_topics t ON t.id = j.topic_id
+           LEFT JOIN messagekit_topic_records r ON r.pos = j.pos
+         WHERE j.id > ?1 AND (j.error IS NOT NULL OR ?3) ORDER BY j.id LIMIT ?2";
+    operator_row::list(conn, select, (after, limit, with_waiting))
 }
 
 /// A record that is set aside.

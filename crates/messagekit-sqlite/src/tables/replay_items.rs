@@ -46,7 +46,7 @@ pub(crate) fn next(conn: &Connection, job: i64, max: u32) -> Result<Vec<Item>, E
         .into_iter()
         .map(|(number, position)| {
             let event = stored_events::at(conn, position)?;
-            let links = event_links::of(conn, position).map_err(from_sqlite)?;
+            let links = event_links::of(conn, position)?;
             Ok(Item { number, position, event, links })
         })
         .collect()

@@ -1,16 +1,15 @@
 //! Replays as rows.
 
+use messagekit::Error;
 use messagekit::operations::{
-    EventFilter, Operator, ReplayIds, ReplayJob, ReplayLease, ReplayOrder, ReplayState, no_replay,
-    other_count,
+    Operator, ReplayJob, ReplayLease, ReplayOrder, ReplayState, no_replay, other_count,
 };
-use messagekit::{Error, ErrorKind};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{audit, count, micros_of, replay_items, stored_events, timestamp};
+use super::{audit, count, micros_of, operator_row, replay_items, stored_events};
 use crate::error::from_sqlite;
 
-const COLUMNS: &str = "id, event_type, topic, key, from_at, to_at, ids, per_second, state, events, published, ordered_by, \
+const COLUMNS: &str = "id, event_type, topic, key, from_at AS \"from\", to_at AS until, ids, per_second, state, events, published, ordered_by, \
     ordered_at, changed_at, error";
 
 /// Creates a replay: its row, its list and its row of the audit.
@@ -67,58 +66,9 @@ pub(crate) fn show(conn: &Connection, id: i64) -> Result<ReplayJob, Error> {
 
 /// Returns replays, newest first.
 pub(crate) fn list(conn: &Connection, before: Option<i64>, limit: u32) -> Result<Vec<ReplayJob>, Error> {
-    let mut select = conn
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM messagekit_replay_jobs WHERE id < ?1 ORDER BY id DESC LIMIT ?2"
-        ))
-        .map_err(from_sqlite)?;
-    let mut rows = select.query((before.unwrap_or(i64::MAX), limit)).map_err(from_sqlite)?;
-    let mut jobs = Vec::new();
-    while let Some(row) = rows.next().map_err(from_sqlite)? {
-        jobs.push(read(row)?);
-    }
-    Ok(jobs)
-}
-
-fn read(row: &Row<'_>) -> Result<ReplayJob, Error> {
-    let time = |column: &str| row.get::<_, i64>(column).map_err(from_sqlite).and_then(timestamp);
-    let bound = |column: &str| {
-        let micros: Option<i64> = row.get(column).map_err(from_sqlite)?;
-        micros.map(timestamp).transpose()
-    };
-    let (from, to, ordered_at, changed_at) =
-        (bound("from_at")?, bound("to_at")?, time("ordered_at")?, time("changed_at")?);
-    let state: String = row.get("state").map_err(from_sqlite)?;
-    let state = ReplayState::ALL.into_iter().find(|known| known.as_str() == state).ok_or_else(|| {
-        Error::new(ErrorKind::Corrupt, "stored replay has an unknown state").with("state", state)
-    })?;
-    let rest = || -> rusqlite::Result<ReplayJob> {
-        let filter = EventFilter {
-            event_type: row.get("event_type")?,
-            topic: row.get("topic")?,
-            key: row.get("key")?,
-            from,
-            to,
-        };
-        let new_ids = row.get::<_, String>("ids")? == ReplayIds::New.as_str();
-        Ok(ReplayJob {
-            id: row.get("id")?,
-            order: ReplayOrder {
-                filter,
-                ids: if new_ids { ReplayIds::New } else { ReplayIds::Same },
-                per_second: row.get("per_second")?,
-                count: None,
-            },
-            state,
-            events: row.get::<_, u32>("events")?.into(),
-            published: row.get::<_, u32>("published")?.into(),
-            ordered_by: row.get("ordered_by")?,
-            ordered_at,
-            changed_at,
-            error: row.get("error")?,
-        })
-    };
-    rest().map_err(from_sqlite)
+    let select =
+        format!("SELECT {COLUMNS} FROM messagekit_replay_jobs WHERE id < ?1 ORDER BY id DESC LIMIT ?2");
+    operator_row::list(conn, &select, (before.unwrap_or(i64::MAX), limit))
 }
 
 /// Stops a running replay; its worker finds its lease gone. Returns the present state of a replay that does not run. The

@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use messagekit::Error;
 use messagekit::cleanup::NOTED_WITHIN;
-use messagekit::operations::{
-    COUNT_LIMIT, ConsumerPosition, ConsumerStatus, FailedMessageState, StateCount, beyond_ids_of,
-};
+use messagekit::operations::{COUNT_LIMIT, ConsumerStatus, FailedMessageState, StateCount, beyond_ids_of};
 use rusqlite::{Connection, Result};
 
 use super::cleanup::window;
-use super::{age, micros, timestamp, unhandled_types};
+use super::{age, micros, operator_row, timestamp, unhandled_types};
 use crate::error::from_sqlite;
 
 /// The most consumers of an answer, and the most positions of one.
@@ -26,6 +24,27 @@ SELECT id, name FROM (
     OR EXISTS (SELECT 1 FROM messagekit_consumer_windows w WHERE w.consumer_id = c.id)
     OR EXISTS (SELECT 1 FROM messagekit_consumer_offsets o WHERE o.consumer_id = c.id)), c.name
   LIMIT ?1) ORDER BY name";
+
+/// The end of a topic of this file is known; that of a broker's topic is not. What is behind is counted as in the view
+/// `messagekit_system_topic_offsets`, also where the consumer has read nothing of a partition yet.
+const POSITIONS: &str = "
+SELECT t.name AS topic, p.partition, max(coalesce(c.next, 0), p.log_start) AS next,
+  max(p.next_offset - max(coalesce(c.next, 0), p.log_start), 0) - coalesce((
+    SELECT sum(max(json_extract(r.value, '$.to') - max(json_extract(r.value, '$.from'), p.log_start), 0))
+    FROM messagekit_record_claims k JOIN json_each(k.ranges) r
+    WHERE k.consumer_id = c.consumer_id AND k.tp_id = c.tp_id AND k.next = c.next
+      AND json_extract(r.value, '$.state') = 'settled'), 0) AS behind
+FROM (SELECT DISTINCT o.topic_id FROM messagekit_consumer_cursors b
+    JOIN messagekit_topic_partitions o ON o.id = b.tp_id WHERE b.consumer_id = ?1) g
+  JOIN messagekit_topics t ON t.id = g.topic_id JOIN messagekit_topic_partitions p ON p.topic_id = g.topic_id
+  LEFT JOIN messagekit_consumer_cursors c ON c.consumer_id = ?1 AND c.tp_id = p.id
+WHERE t.partitions > 0
+UNION ALL
+SELECT t.name, o.partition, min(o.next), NULL
+FROM messagekit_consumer_offsets o JOIN messagekit_topics t ON t.id = o.topic_id
+WHERE o.consumer_id = ?1 AND o.key_lane < 0x80000000 AND t.partitions = 0 AND t.name NOT GLOB 'dropped:[0-9]*'
+GROUP BY t.name, o.partition
+ORDER BY 1, 2 LIMIT ?2";
 
 /// What an outbox has beside the events that have not left.
 pub(crate) struct Counts {
@@ -94,7 +113,7 @@ fn of(
         newest_marker_at: marker.map(timestamp).transpose()?,
         last_activity_at: marker.max(noted).map(timestamp).transpose()?,
         dedup_window: seconds.and_then(window),
-        positions: positions(conn, id).map_err(from_sqlite)?,
+        positions: operator_row::list(conn, POSITIONS, (id, MOST_POSITIONS))?,
         failed_messages,
         blocked_keys: capped(conn, keys, [id]).map_err(from_sqlite)?,
         retries_due: capped(conn, due, (id, now)).map_err(from_sqlite)?,
@@ -126,38 +145,4 @@ fn times(conn: &Connection, id: i64, bound: &str) -> Result<Times> {
     .query_row((id, micros(NOTED_WITHIN), bound), |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
     })
-}
-
-/// The end of a topic of this file is known; that of a broker's topic is not. What is behind is counted as in the view
-/// `messagekit_system_topic_offsets`, also where the consumer has read nothing of a partition yet.
-fn positions(conn: &Connection, id: i64) -> Result<Vec<ConsumerPosition>> {
-    conn.prepare_cached(
-        "SELECT t.name, p.partition, max(coalesce(c.next, 0), p.log_start),
-           max(p.next_offset - max(coalesce(c.next, 0), p.log_start), 0) - coalesce((
-             SELECT sum(max(json_extract(r.value, '$.to') - max(json_extract(r.value, '$.from'), p.log_start), 0))
-             FROM messagekit_record_claims k JOIN json_each(k.ranges) r
-             WHERE k.consumer_id = c.consumer_id AND k.tp_id = c.tp_id AND k.next = c.next
-               AND json_extract(r.value, '$.state') = 'settled'), 0)
-         FROM (SELECT DISTINCT o.topic_id FROM messagekit_consumer_cursors b
-             JOIN messagekit_topic_partitions o ON o.id = b.tp_id WHERE b.consumer_id = ?1) g
-           JOIN messagekit_topics t ON t.id = g.topic_id JOIN messagekit_topic_partitions p ON p.topic_id = g.topic_id
-           LEFT JOIN messagekit_consumer_cursors c ON c.consumer_id = ?1 AND c.tp_id = p.id
-         WHERE t.partitions > 0
-         UNION ALL
-         SELECT t.name, o.partition, min(o.next), NULL
-         FROM messagekit_consumer_offsets o JOIN messagekit_topics t ON t.id = o.topic_id
-         WHERE o.consumer_id = ?1 AND o.key_lane < 0x80000000 AND t.partitions = 0 AND t.name NOT GLOB 'dropped:[0-9]*'
-         GROUP BY t.name, o.partition
-         ORDER BY 1, 2 LIMIT ?2",
-    )?
-    .query_map((id, MOST_POSITIONS), |row| {
-        let behind: Option<i64> = row.get(3)?;
-        Ok(ConsumerPosition {
-            topic: row.get(0)?,
-            partition: row.get(1)?,
-            next: row.get(2)?,
-            behind: behind.map(i64::unsigned_abs),
-        })
-    })?
-    .collect()
 }

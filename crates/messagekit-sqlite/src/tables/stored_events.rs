@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use messagekit::operations::{
     ConsumerEvents, EventCursor, EventFilter, EventHead, ReplayCount, StoredEvent, out_of_range,
 };
 use messagekit::{Error, ErrorKind, MessageId};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::{cleanup, micros_of, read, timestamp};
+use super::{cleanup, micros_of, operator_row, read, timestamp};
 use crate::error::from_sqlite;
 
 /// Records `r` of partitions `p` of topics `t`: partitions first, because each is one range of records. There is no index
@@ -66,34 +65,12 @@ pub(crate) fn list(
     chosen.values.push(Value::Integer(limit.into()));
     // SQLite knows the length of a payload without reading it.
     let heads = format!(
-        "SELECT r.event_id, r.event_type, t.name, r.key, r.created_at, length(r.payload),
-           (SELECT count(*) FROM messagekit_topic_copies c WHERE c.original_pos = r.pos)
+        "SELECT r.event_id, r.event_type, t.name AS topic, r.key, r.created_at, length(r.payload) AS payload_bytes,
+           (SELECT count(*) FROM messagekit_topic_copies c WHERE c.original_pos = r.pos) AS copies
          FROM {RECORDS} WHERE {} ORDER BY r.created_at, r.event_id, r.pos LIMIT ?",
         chosen.sql
     );
-    let mut select = conn.prepare_cached(&heads).map_err(from_sqlite)?;
-    let mut rows = select.query(params_from_iter(chosen.values)).map_err(from_sqlite)?;
-    let mut heads = Vec::new();
-    while let Some(row) = rows.next().map_err(from_sqlite)? {
-        heads.push(head_of(row)?);
-    }
-    Ok(heads)
-}
-
-fn head_of(row: &Row<'_>) -> Result<EventHead, Error> {
-    let created_at = row.get(4).map_err(from_sqlite).and_then(timestamp)?;
-    let read = || -> rusqlite::Result<EventHead> {
-        Ok(EventHead {
-            event_id: MessageId::from_stored(&row.get::<_, String>(0)?),
-            event_type: row.get(1)?,
-            topic: row.get(2)?,
-            key: row.get::<_, Option<Vec<u8>>>(3)?.map(Bytes::from),
-            copies: row.get(6)?,
-            created_at,
-            payload_bytes: row.get::<_, u32>(5)?.into(),
-        })
-    };
-    read().map_err(from_sqlite)
+    operator_row::list(conn, &heads, params_from_iter(chosen.values))
 }
 
 /// Returns the event at a position, or `None` when it is no longer kept.
@@ -132,7 +109,7 @@ pub(crate) fn count(conn: &Connection, filter: &EventFilter, now: i64) -> rusqli
         .prepare_cached(&format!("SELECT count(*) FROM {RECORDS} WHERE {}", chosen.sql))?
         .query_row(params_from_iter(&chosen.values), |row| row.get(0))?;
     let skipped = format!(
-        "SELECT n.name, count(*) FROM {RECORDS} CROSS JOIN messagekit_consumers n
+        "SELECT n.name AS consumer, count(*) AS events FROM {RECORDS} CROSS JOIN messagekit_consumers n
          JOIN messagekit_processed_messages m ON m.consumer_id = n.id AND m.message_id = r.event_id
          WHERE {} GROUP BY n.name ORDER BY n.name",
         chosen.sql

@@ -1,14 +1,11 @@
 //! What consumers have passed over.
 
-use std::sync::Arc;
-
+use messagekit::Error;
 use messagekit::adapter::{MOST_UNHANDLED_TYPES, UnhandledType};
 use messagekit::operations::{MISSPELT_FOUND, UNHANDLED_LIMIT, UNHANDLED_SHOWN, UnhandledMessages};
-use messagekit::{Error, ErrorKind};
 use rusqlite::{Connection, Result};
 
-use super::{micros, timestamp};
-use crate::error::from_sqlite;
+use super::{micros, operator_row};
 
 /// Adds to the numbers of messages that a consumer has passed over.
 pub(crate) fn note(conn: &Connection, consumer: i64, types: &[UnhandledType], now: i64) -> Result<()> {
@@ -46,16 +43,10 @@ pub(super) fn of(
     consumer: i64,
     now: i64,
 ) -> std::result::Result<Vec<UnhandledMessages>, Error> {
-    let rows = || {
-        conn.prepare_cached(
-            "SELECT topic, event_type, similar_to, messages, first_at, last_at FROM messagekit_unhandled_types
-             WHERE consumer_id = ?1 AND last_at > ?2
-             ORDER BY similar_to = '[]', messages DESC, topic, event_type LIMIT ?3",
-        )?
-        .query_map((consumer, now - micros(UNHANDLED_SHOWN), UNHANDLED_LIMIT), Row::of)?
-        .collect::<Result<Vec<Row>>>()
-    };
-    rows().map_err(from_sqlite)?.into_iter().map(Row::read).collect()
+    let select = "SELECT topic, event_type, similar_to AS similar, messages, first_at, last_at FROM messagekit_unhandled_types
+         WHERE consumer_id = ?1 AND last_at > ?2
+         ORDER BY similar_to = '[]', messages DESC, topic, event_type LIMIT ?3";
+    operator_row::list(conn, select, (consumer, now - micros(UNHANDLED_SHOWN), UNHANDLED_LIMIT))
 }
 
 /// Returns what consumers have passed over and should perhaps have handled, with their names, most messages first.
@@ -63,50 +54,9 @@ pub(crate) fn misspelt(
     conn: &Connection,
     now: i64,
 ) -> std::result::Result<Vec<(String, UnhandledMessages)>, Error> {
-    let rows = || {
-        conn.prepare_cached(
-            "SELECT u.topic, u.event_type, u.similar_to, u.messages, u.first_at, u.last_at, c.name
-             FROM messagekit_unhandled_types u JOIN messagekit_consumers c ON c.id = u.consumer_id
-             WHERE u.similar_to <> '[]' AND u.last_at > ?1
-             ORDER BY u.messages DESC, c.name, u.topic, u.event_type LIMIT ?2",
-        )?
-        .query_map((now - micros(MISSPELT_FOUND), UNHANDLED_LIMIT), |row| Ok((row.get(6)?, Row::of(row)?)))?
-        .collect::<Result<Vec<(String, Row)>>>()
-    };
-    let rows = rows().map_err(from_sqlite)?;
-    rows.into_iter().map(|(consumer, row)| Ok((consumer, row.read()?))).collect()
-}
-
-struct Row {
-    topic: Arc<str>,
-    event_type: String,
-    similar: String,
-    messages: i64,
-    times: (i64, i64),
-}
-
-impl Row {
-    fn of(row: &rusqlite::Row<'_>) -> Result<Self> {
-        Ok(Self {
-            topic: row.get(0)?,
-            event_type: row.get(1)?,
-            similar: row.get(2)?,
-            messages: row.get(3)?,
-            times: (row.get(4)?, row.get(5)?),
-        })
-    }
-
-    fn read(self) -> std::result::Result<UnhandledMessages, Error> {
-        let unreadable = |error| {
-            Error::new(ErrorKind::Corrupt, "stored list of similar types is unreadable").caused_by(error)
-        };
-        Ok(UnhandledMessages {
-            topic: self.topic,
-            event_type: self.event_type,
-            similar: serde_json::from_str(&self.similar).map_err(unreadable)?,
-            messages: self.messages.unsigned_abs(),
-            first_at: timestamp(self.times.0)?,
-            last_at: timestamp(self.times.1)?,
-        })
-    }
+    let select = "SELECT u.topic, u.event_type, u.similar_to AS similar, u.messages, u.first_at, u.last_at, c.name AS consumer
+         FROM messagekit_unhandled_types u JOIN messagekit_consumers c ON c.id = u.consumer_id
+         WHERE u.similar_to <> '[]' AND u.last_at > ?1
+         ORDER BY u.messages DESC, c.name, u.topic, u.event_type LIMIT ?2";
+    operator_row::list(conn, select, (now - micros(MISSPELT_FOUND), UNHANDLED_LIMIT))
 }
