@@ -24,6 +24,9 @@ use crate::problem::Problem;
 pub trait Listed {
     /// The field of the entries in the document.
     const FIELD: &'static str;
+
+    /// Whether the list is read page by page, with `next` on all pages but the last.
+    const HAS_PAGES: bool;
 }
 
 /// An entry of a list that is read page by page: it has a number in its database, and a time.
@@ -90,13 +93,12 @@ impl<T: Listed + ToSchema> PartialSchema for List<T> {
             .description(Some("The link to the next page, relative to this one; absent on the last page"));
         let unreachable = array(Unreachable::name())
             .description(Some("Databases that did not answer; their entries are missing here"));
-        ObjectBuilder::new()
+        let list = ObjectBuilder::new()
             .property(T::FIELD, array(schema_of_entry::<T>().into()))
             .required(T::FIELD)
             .property("unreachable", unreachable)
-            .required("unreachable")
-            .property("next", next)
-            .into()
+            .required("unreachable");
+        if T::HAS_PAGES { list.property("next", next).into() } else { list.into() }
     }
 }
 
@@ -135,11 +137,12 @@ where
 }
 
 macro_rules! listed {
-    ($($list:ident of $entry:ty: $field:literal $(, $number:ident, $time:ident)?;)+) => {
+    ($($list:ident of $entry:ty: $field:literal $pages:literal $(, $number:ident, $time:ident)?;)+) => {
         $(pub(crate) type $list = List<$entry>;
 
         impl Listed for $entry {
             const FIELD: &'static str = $field;
+            const HAS_PAGES: bool = $pages;
         }
         $(impl Paged for $entry {
             fn number(&self) -> i64 {
@@ -154,11 +157,11 @@ macro_rules! listed {
 }
 
 listed! {
-    FailedMessageList of FailedMessageHead: "failed_messages", id, set_aside_at;
-    TotalList of FailedMessageTotal: "totals";
-    GroupList of FailedMessageGroup: "groups";
-    AuditList of AuditRecord: "actions", id, at;
-    ReplayList of ReplayJob: "replays", id, ordered_at;
-    RejectedList of RejectedEvent: "events";
-    ConsumerList of ConsumerStatus: "consumers";
+    FailedMessageList of FailedMessageHead: "failed_messages" true, id, set_aside_at;
+    TotalList of FailedMessageTotal: "totals" false;
+    GroupList of FailedMessageGroup: "groups" false;
+    AuditList of AuditRecord: "actions" true, id, at;
+    ReplayList of ReplayJob: "replays" true, id, ordered_at;
+    RejectedList of RejectedEvent: "events" true;
+    ConsumerList of ConsumerStatus: "consumers" false;
 }

@@ -22,6 +22,7 @@ pub enum Role {
 }
 
 messagekit::adapter::words! {
+    /// The weakest is the first.
     Role {
         Service: "service",
         Viewer: "viewer",

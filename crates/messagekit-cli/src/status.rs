@@ -192,11 +192,13 @@ fn state(status: Health, error: Option<&str>) -> String {
         Health::Degraded => "degraded",
         Health::Unhealthy => "unhealthy",
     };
+    let error = error.filter(|text| !text.is_empty());
     error.map_or_else(|| status.to_owned(), |error| format!("{status}: {}", printable(error)))
 }
 
 /// `rate limit, 12 s`.
 fn held_back(gate: Option<&HeldBack>) -> String {
+    let gate = gate.filter(|gate| !gate.gate.is_empty());
     gate.map(|gate| format!("{}, {} s", printable(&gate.gate), gate.seconds)).unwrap_or_default()
 }
 

@@ -34,6 +34,7 @@ pub enum CleanupTarget {
 }
 
 crate::__words! {
+    /// Failed messages precede markers, because a marker outlives its failed message.
     CleanupTarget {
         Events: "events",
         FailedMessages: "failed_messages",

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_has_the_topic_of_its_message_unless_it_has_its_own() {
+    fn a_position_has_its_own_topic_or_the_one_of_its_message() {
         let columns = [("topic", "orders"), ("partition", "1"), ("offset", "5")];
         let position = |own: &[(&'static str, &'static str)]| {
             let row = Texts(columns.iter().chain(own).copied().collect());

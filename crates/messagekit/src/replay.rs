@@ -144,7 +144,7 @@ pub struct ReplayOrder {
     pub filter: EventFilter,
     /// The ids to publish under.
     pub ids: ReplayIds,
-    /// Maximum number of events per second; absent without a limit.
+    /// Maximum number of events per second; null without a limit.
     pub per_second: Option<u32>,
     /// Number of events that the operator confirmed; any other number refuses the order. `None` confirms any number. It
     /// is not stored: replays that are read back have `None`.

@@ -44,7 +44,7 @@ pub struct ConsumerStatus {
     /// When the database last saw a marker of it, or a process of it that recorded its dedup window: at its start, and then every ten seconds.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub last_activity_at: Option<Timestamp>,
-    /// The longest dedup window that its processes have recorded, in seconds over HTTP; absent when one of them takes messages of any age, or none has recorded one.
+    /// The longest dedup window that its processes have recorded, in seconds over HTTP; null when one of them takes messages of any age, or none has recorded one.
     #[serde(rename = "dedup_window_seconds", serialize_with = "whole_seconds")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     pub dedup_window: Option<Duration>,
@@ -131,8 +131,8 @@ pub struct ConsumerPosition {
     pub partition: i32,
     /// The offset that it reads next; with key lanes, the lowest of them.
     pub next: i64,
-    /// Number of records that it has not settled, without those that retention has deleted; absent for a broker's topic, whose end is not
-    /// known here. A consumer that acknowledges records one by one has in it those behind the first one that is open.
+    /// Number of records that it has not settled, without those that retention has deleted; null for a broker's topic, whose end is not
+    /// known here. For a consumer that acknowledges records one by one it includes the records behind the first open one.
     pub behind: Option<u64>,
 }
 

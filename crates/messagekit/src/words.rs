@@ -1,6 +1,7 @@
 //! Enums whose values are words.
 
-/// Writes the words of an enum once: `ALL` in the order given here, `as_str` and `Display`. Behind a noun, `FromStr` reads a word
+/// Writes the words of an enum once: `ALL` in the order given here, `as_str` and `Display`. A comment above the name says what
+/// depends on the order. Behind a noun, `FromStr` reads a word
 /// again, and refuses every other text with [`ErrorKind::InvalidConfiguration`](crate::ErrorKind::InvalidConfiguration).
 ///
 /// ```
@@ -22,12 +23,13 @@
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __words {
-    ($name:ident $(, $noun:literal)? { $($value:ident: $word:literal,)+ }) => {
+    ($(#[$order:meta])* $name:ident $(, $noun:literal)? { $($value:ident: $word:literal,)+ }) => {
         impl $name {
             /// Every value, in their order.
+            $(#[$order])*
             pub const ALL: [Self; [$($word),+].len()] = [$(Self::$value),+];
 
-            /// Returns the word that tables, documents and the command line use.
+            /// Returns the word that tables, documents, metrics and the command line use.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$value => $word,)+

@@ -5,6 +5,7 @@ use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
 use messagekit::operations::{AUDIT_ACTIONS, AuditFilter};
 use utoipa::IntoParams;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::app::App;
 use crate::database::{Database, Which};
@@ -21,7 +22,7 @@ pub(crate) struct AuditQuery {
     #[param(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     operator: Option<String>,
     /// Only those of this kind.
-    #[param(pattern = "^(retry|discard|undo|replay|cancel-replay|retry-rejected|discard-rejected)$")]
+    #[param(schema_with = action_words)]
     action: Option<String>,
     /// Only those written at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -35,6 +36,10 @@ pub(crate) struct AuditQuery {
     /// Only those on the replay of this number; name its database where there are several.
     #[param(minimum = 1)]
     replay: Option<i64>,
+}
+
+fn action_words() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(AUDIT_ACTIONS)).build()
 }
 
 /// Which database and which actions.

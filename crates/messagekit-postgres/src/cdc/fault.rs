@@ -19,6 +19,7 @@ pub enum Subject {
 }
 
 messagekit::adapter::words! {
+    /// Each depends on the subjects before it.
     Subject {
         WalLevel: "wal_level",
         Tables: "tables",

@@ -15,7 +15,7 @@ pub(crate) struct Columns<'a> {
     /// A JSON object.
     pub(crate) free: Option<&'a str>,
     pub(crate) key: Option<&'a str>,
-    /// FailedMessageRow in a table of their own.
+    /// Kept in a table of their own.
     pub(crate) links: EventLinks,
 }
 

@@ -22,7 +22,7 @@ pub struct Publication {
     pub attempts: u32,
     /// Its number among the rejected events.
     pub rejected: Option<i64>,
-    /// The broker's error; absent for an event that waits behind a rejected one.
+    /// The broker's error; null for an event that waits behind a rejected one.
     pub error: Option<String>,
 }
 
@@ -101,11 +101,11 @@ crate::__words! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PublisherState {
-    /// Who publishes, or is meant to: a slot may be lost. Absent if nothing is set up.
+    /// Who publishes, or is meant to: a slot may be lost. Null if nothing is set up.
     pub mode: Option<PublisherMode>,
-    /// Whether a relay lives; absent without one in use.
+    /// Whether a relay lives; null while no relay is in use.
     pub has_relay: Option<bool>,
-    /// Up to which time the slot has confirmed the log; absent without a slot or a checkpoint before its position.
+    /// Up to which time the slot has confirmed the log; null without a slot or a checkpoint before its position.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime))]
     pub confirmed_at: Option<Timestamp>,
 }

@@ -26,7 +26,7 @@ pub struct FailedMessageHead {
     pub consumer: String,
     /// The component that set it aside.
     pub origin: Origin,
-    /// Redelivery target of a broker's dead letter: the queue or the retry topic; absent for a consumer's own failed
+    /// Redelivery target of a broker's dead letter: the queue or the retry topic; null for a consumer's own failed
     /// message.
     pub return_to: Option<String>,
     /// The message's id, or its position if it has no usable id.

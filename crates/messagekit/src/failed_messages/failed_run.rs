@@ -1,7 +1,7 @@
 //! The runs of a failed message that failed.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, ErrorKind};
 
@@ -10,19 +10,17 @@ use crate::{Error, ErrorKind};
 ///
 /// A run that ended with its process counts when the next one begins. A crash of several messages at once counts for none of
 /// them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FailedRun {
     /// When it failed, by database time. Of a run that ended without a result: when it began.
-    #[serde(deserialize_with = "microseconds")]
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
     /// Its number, as the attempts of the message counted it then.
     pub attempt: u32,
     /// The error with its sources, in one line.
-    #[serde(default = "without_result")]
     pub error: String,
-    /// The process that ran it; absent where an earlier program did.
+    /// The process that ran it; null where an earlier program did.
     pub instance: Option<String>,
 }
 
@@ -49,20 +47,28 @@ impl FailedRun {
     /// [`ErrorKind::Corrupt`] if the text is no such list. A retry does not help.
     pub fn list(stored: &str) -> Result<Vec<Self>, Error> {
         // The cause would quote an error text, so report only its location.
-        serde_json::from_str(stored).map_err(|error| {
-            Error::new(ErrorKind::Corrupt, "stored failed runs are not a list of runs")
-                .with("column", error.column())
-        })
+        let corrupt = || Error::new(ErrorKind::Corrupt, "stored failed runs are not a list of runs");
+        let rows = serde_json::from_str(stored).map_err(|error| corrupt().with("column", error.column()));
+        let run = |StoredRun { at, attempt, error, instance }: StoredRun| {
+            let at = Timestamp::from_microsecond(at).map_err(|_| corrupt())?;
+            Ok(Self {
+                at,
+                attempt,
+                error: error.unwrap_or_else(|| Self::WITHOUT_RESULT.to_owned()),
+                instance,
+            })
+        };
+        rows.and_then(|rows: Vec<StoredRun>| rows.into_iter().map(run).collect())
     }
 }
 
-fn without_result() -> String {
-    FailedRun::WITHOUT_RESULT.to_owned()
-}
-
-/// Reads a time as a number, which every database writes alike.
-fn microseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-    Timestamp::from_microsecond(i64::deserialize(deserializer)?).map_err(de::Error::custom)
+/// A run as stores write it: the time in microseconds, which every database writes alike.
+#[derive(Deserialize)]
+struct StoredRun {
+    at: i64,
+    attempt: u32,
+    error: Option<String>,
+    instance: Option<String>,
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::status::{DatabaseStatus, whole_seconds};
 /// begins with `queue:` or `topic:`, is redelivered by a bookkeeper: its consumers end with `.queues` and `.topics`, and no other
 /// consumer should.
 ///
-/// A [`Consumer`](crate::Consumer) is seen once it has reached its source. A pipeline of typed topics runs its retries without being
+/// A consumer is seen once it has reached its source. A pipeline of typed topics runs its retries without being
 /// seen, and a group over HTTP takes none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -22,7 +22,7 @@ pub struct RetryRunner {
     pub consumer: String,
     /// Whether a process of it was seen within 30 seconds.
     pub is_running: bool,
-    /// How long ago one of its processes was seen, by database time; absent if none ever was. Processes that run note it
+    /// How long ago one of its processes was seen, by database time; null if none ever was. Processes that run note it
     /// every ten seconds.
     #[serde(rename = "last_seen_seconds", serialize_with = "whole_seconds")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
@@ -48,18 +48,20 @@ impl RetryRunner {
     /// # Errors
     /// Transient if the database does not respond; a retry is useful.
     pub async fn of(store: &(impl DatabaseStatus + ?Sized), consumer: &str) -> Result<Self, Error> {
-        let consumer = match bookkeeper_of(consumer) {
-            None => consumer.to_owned(),
-            Some(ending) => {
-                let known = store.consumer_statuses().await?.into_iter();
-                let known = known
-                    .filter(|status| status.consumer.ends_with(ending) && status.last_activity_at.is_some());
-                let latest = known.max_by_key(|status| status.last_activity_at);
-                latest.map_or_else(|| format!("bookkeeper{ending}"), |status| status.consumer)
-            }
+        let Some(ending) = bookkeeper_of(consumer) else {
+            return Ok(Self::new(consumer.to_owned(), store.last_seen(consumer).await?));
         };
-        let last_seen = store.last_seen(&consumer).await?;
-        Ok(Self::new(consumer, last_seen))
+        // A marker shows no process: scopes of queues and topics have markers, and their names may end alike.
+        let mut runner = Self::new(format!("bookkeeper{ending}"), None);
+        for status in store.consumer_statuses().await? {
+            if status.consumer.ends_with(ending)
+                && let Some(seen) = store.last_seen(&status.consumer).await?
+                && runner.last_seen.is_none_or(|last| seen < last)
+            {
+                runner = Self::new(status.consumer, Some(seen));
+            }
+        }
+        Ok(runner)
     }
 
     fn new(consumer: String, last_seen: Option<Duration>) -> Self {

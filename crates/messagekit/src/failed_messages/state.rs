@@ -25,6 +25,7 @@ pub enum FailedMessageState {
 }
 
 crate::__words! {
+    /// A failed message passes through them in this order.
     FailedMessageState, "state" {
         RetryScheduled: "retry_scheduled",
         Blocked: "blocked",

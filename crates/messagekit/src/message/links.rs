@@ -8,7 +8,7 @@ use super::{Headers, MessageId, Meta};
 /// The ids that tie an event to others.
 ///
 /// The outbox hands them to its store in headers of their own, because no store reads a payload. A store
-/// [takes](Self::take) them out and keeps them where they can be looked up: no broker and no reader of a log sees them.
+/// takes them out and keeps them where they can be looked up: no broker and no reader of a log sees them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventLinks {

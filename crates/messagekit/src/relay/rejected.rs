@@ -66,7 +66,7 @@ pub struct RejectedEvent {
     pub payload_bytes: u64,
     /// The number of refusals by the broker; 0 for an event that waits behind a rejected one of its key.
     pub attempts: u32,
-    /// The last error of the broker; `None` for an event that waits.
+    /// The last error of the broker; null for an event that waits.
     pub error: Option<String>,
     /// The time when its row was written.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
