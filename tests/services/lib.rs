@@ -5,13 +5,16 @@
 
 mod authority;
 mod broker_failures;
+mod caller;
 mod database;
 mod hostile_names;
 mod kafka_topic;
+mod launch;
 pub mod locks;
 mod mirror;
 mod otlp_receiver;
 mod port;
+mod program;
 mod projection;
 mod python;
 pub mod random_lives;
@@ -25,12 +28,15 @@ mod turns;
 
 pub use authority::Authority;
 pub use broker_failures::{broker_failures, given_up_after};
+pub use caller::Caller;
 pub use database::Database;
 pub use hostile_names::HOSTILE_NAMES;
 pub use kafka_topic::make_topic;
+pub use launch::{Launch, built, command};
 pub use mirror::Mirror;
 pub use otlp_receiver::{Measured, OtlpReceiver, Span};
 pub use port::Port;
+pub use program::Program;
 pub use projection::Projection;
 pub use python::{printed, python};
 pub use server::Server;
