@@ -9,13 +9,12 @@ use messagekit::adapter::{Publisher, codec};
 use messagekit::{Envelope, Event, Message, MessageId};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_testkit::{eventually, unique};
-use messagekit_tests::{Database, make_topic, services};
+use messagekit_tests::{Database, Launch, Program, make_topic, services};
 use rdkafka::ClientConfig;
 use serde::Serialize;
 use sqlx::PgPool;
 use tempfile::TempDir;
 
-use crate::process::Process;
 use crate::steady_supply::SteadySupply;
 use crate::watch::Watch;
 
@@ -67,7 +66,7 @@ impl Group {
     }
 
     /// Starts a member. A static one joins again under its name. Without a session its settings are the defaults.
-    pub(crate) fn member(&self, name: &str, is_static: bool, session: Option<Duration>) -> Process {
+    pub(crate) fn member(&self, name: &str, is_static: bool, session: Option<Duration>) -> Program {
         let brokers = services::kafka();
         let mut settings = vec![
             ("DATABASE", self.database.url()),
@@ -84,7 +83,7 @@ impl Group {
         if let Some(session) = &session {
             settings.push(("SESSION", session));
         }
-        Process::start(&settings, &self.log(name))
+        Launch::of("member").named(name).variables(settings).log(&self.log(name)).start()
     }
 
     fn log(&self, name: &str) -> PathBuf {
@@ -115,19 +114,19 @@ impl Group {
     /// Waits until a member has applied more records than before, while at least `waiting` records wait. It must not end by itself.
     pub(crate) async fn until_at_work(
         &mut self,
-        member: &mut Process,
+        member: &mut Program,
         name: &str,
         waiting: usize,
         patience: Duration,
     ) {
         let before = self.applied_by().await.get(name).copied().unwrap_or(0);
         eventually(&format!("{name} works"), patience, async || {
-            assert_eq!(member.ended(), None, "{name} has ended");
+            member.is_alive_still();
             self.supply(waiting).await;
             self.applied_by().await.get(name).copied().unwrap_or(0) > before
         })
         .await;
-        assert_eq!(member.ended(), None, "{name} has ended");
+        member.is_alive_still();
     }
 
     pub(crate) fn pool(&self) -> &PgPool {

@@ -47,7 +47,7 @@ fn a_member_that_wakes_in_a_rebalance_works_again() {
         until_group(&group.name, "Stable", 1).await;
         group.until_at_work(&mut ada, "ada", WAITING, DEADLINE).await;
         eventually("all is applied", DEADLINE, async || group.waiting().await == 0).await;
-        ada.leave().await;
+        ada.stop().await;
         group.compare().await;
     });
 }

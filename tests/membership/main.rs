@@ -4,7 +4,6 @@
 
 mod group;
 mod late_wake;
-mod process;
 mod progress;
 mod recovery;
 mod steady_supply;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_tests::Program;
 use rustix::process::Signal;
 
 use crate::block_on;
 use crate::group::{Group, PARTITIONS};
-use crate::process::Process;
 use crate::progress::DatabaseTime;
 use crate::steady_supply::SteadySupply;
 
@@ -24,7 +24,7 @@ const AFTER_A_STORM: Duration = Duration::from_secs(30);
 /// Members with default settings, and records for each partition.
 struct Members {
     // They show their logs before the group removes them: fields are dropped in this order.
-    members: BTreeMap<&'static str, Process>,
+    members: BTreeMap<&'static str, Program>,
     group: Group,
     are_static: bool,
     supply: SteadySupply,
@@ -81,7 +81,7 @@ impl Members {
         group.end(supply);
         eventually("all is applied", DEADLINE, async || group.waiting().await == 0).await;
         for member in members.values_mut() {
-            member.leave().await;
+            member.stop().await;
         }
         group.compare().await;
     }

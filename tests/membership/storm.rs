@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use messagekit::Shutdown;
 use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_tests::Program;
 use rustix::process::Signal;
 
 use crate::block_on;
 use crate::group::{Group, SESSION};
-use crate::process::Process;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Blow {
@@ -28,7 +28,7 @@ const ALL: [Blow; 4] = [Blow::Kill, Blow::Leave, Blow::Freeze, Blow::Join];
 /// The members by name. The last one has no instance id at the broker.
 struct Members {
     // They show their logs before the group removes them: fields are dropped in this order.
-    members: BTreeMap<&'static str, Process>,
+    members: BTreeMap<&'static str, Program>,
     group: Group,
     waiting: usize,
     patience: Duration,
@@ -61,7 +61,7 @@ impl Members {
                 self.begin(name);
             }
             Blow::Leave => {
-                self.members.get_mut(name).unwrap().leave().await;
+                self.members.get_mut(name).unwrap().stop().await;
                 self.begin(name);
             }
             Blow::Freeze => {
@@ -72,7 +72,7 @@ impl Members {
             Blow::Join => {
                 self.begin("dov");
                 self.until_at_work("dov").await;
-                self.members.remove("dov").unwrap().leave().await;
+                self.members.remove("dov").unwrap().stop().await;
             }
         }
         self.until_at_work(name).await;
@@ -145,7 +145,7 @@ async fn storm(mut group: Group, size: &Size, random: &mut fastrand::Rng) -> (BT
     eventually("all is applied", size.patience, async || members.group.waiting().await == 0).await;
     eventually("all is committed", size.patience, async || watch.is_through().await).await;
     for (_, mut member) in std::mem::take(&mut members.members) {
-        member.leave().await;
+        member.stop().await;
     }
     assert!(watch.is_through().await, "who left has taken an offset back");
     (struck, members.group.compare().await)
