@@ -9,12 +9,11 @@ use std::time::Duration;
 use messagekit::Store;
 use messagekit::adapter::{OutboxRows, WithoutRelay};
 use messagekit_testkit::{DEADLINE, block_on, eventually};
-use messagekit_tests::services;
+use messagekit_tests::{Program, services};
 use tempfile::TempDir;
 
 use crate::TURNS;
-use crate::program::Relay;
-use crate::stage::Stage;
+use crate::stage::{Stage, reports};
 use crate::verdict::compare;
 use crate::writers::Writers;
 
@@ -51,7 +50,7 @@ impl WrongClock {
     }
 
     /// Starts a relay whose clock is wrong by `wrong_by` seconds.
-    fn relay(&self, stage: &Stage, name: &str, wrong_by: i64) -> Relay {
+    fn relay(&self, stage: &Stage, name: &str, wrong_by: i64) -> Program {
         let variables = self.variables(wrong_by);
         stage.relay_with(name, &variables.each_ref().map(|(name, value)| (*name, value.as_str())))
     }
@@ -95,8 +94,8 @@ fn relays_with_clocks_an_hour_apart_keep_shards_and_due_times() {
     block_on(async {
         let stage = Arc::new(Stage::new(2).await);
         stage.configure(&settings());
-        let ahead = clock.relay(&stage, "ahead", 1_800);
-        let behind = clock.relay(&stage, "behind", -1_800);
+        let mut ahead = clock.relay(&stage, "ahead", 1_800);
+        let mut behind = clock.relay(&stage, "behind", -1_800);
         let share = async |relay: &str| stage.shards_of(relay).await;
         eventually("each has its share", DEADLINE, async || {
             (share("ahead").await, share("behind").await) == (32, 32)
@@ -147,21 +146,20 @@ fn a_relay_with_a_refused_clock_reports_it_and_drops_no_event() {
         let address = wrong.address();
         let event = |key| stage.event(&format!("k{key}"), &format!("k{key}-0"), b"{}".to_vec());
         stage.write(&[event(0)]).await;
-        wrong
-            .reports(&address, "it says what is wrong", |code, report| {
-                let problems = report["problems"].as_array().unwrap();
-                let clock = |problem: &serde_json::Value| {
-                    problem["name"] == "topic_paused" && problem.to_string().contains("set its clock")
-                };
-                code == 503 && problems.iter().any(clock)
-            })
-            .await;
+        reports(&mut wrong, &address, "it says what is wrong", |code, report| {
+            let problems = report["problems"].as_array().unwrap();
+            let clock = |problem: &serde_json::Value| {
+                problem["name"] == "topic_paused" && problem.to_string().contains("set its clock")
+            };
+            code == 503 && problems.iter().any(clock)
+        })
+        .await;
         stage.write(&(1..KEYS).map(event).collect::<Vec<_>>()).await;
-        wrong.reports(&address, "it is still so", |code, _| code == 503).await;
+        reports(&mut wrong, &address, "it is still so", |code, _| code == 503).await;
         assert_eq!((stage.pending().await, stage.rejected().await), (KEYS as i64, 0));
         wrong.stop().await;
 
-        let right = stage.relay("right");
+        let mut right = stage.relay("right");
         stage.until_published().await;
         assert_eq!(stage.rejected().await, 0);
         println!("refused clock: {}", compare(&stage, None).await);

@@ -1,10 +1,8 @@
 //! A relay that aborts at each of its crash points, and the relay after it.
 
 use messagekit_testkit::block_on;
-use messagekit_testkit::crash;
 
 use crate::TURNS;
-use crate::command::program;
 use crate::stage::{POISON, Stage};
 use crate::verdict::compare;
 
@@ -15,7 +13,6 @@ const OF_EACH: usize = 20;
 fn dies_at(point: &str) {
     let _turn = TURNS.together();
     block_on(async {
-        has_points();
         let stage = Stage::new(2).await;
         for n in 0..OF_EACH {
             let mut events: Vec<_> = (0..KEYS)
@@ -29,7 +26,7 @@ fn dies_at(point: &str) {
         stage.doomed(point).dies().await;
         assert!(stage.pending().await > 0, "void: nothing was unfinished at {point}");
 
-        let relay = stage.relay("healthy");
+        let mut relay = stage.relay("healthy");
         stage.until_published().await;
         let statistics = compare(&stage, Some(POISON)).await;
         // The poison event, and the events of its key from the middle on.
@@ -62,15 +59,4 @@ fn a_relay_that_dies_after_a_delete_goes_on_behind_it() {
 #[test]
 fn event_stays_rejected_when_its_relay_crashes_afterwards() {
     dies_at("relay.rejected:1");
-}
-
-/// Asserts that the program was built with crash points: no other build contains the variable.
-fn has_points() {
-    let bytes = std::fs::read(program()).unwrap();
-    let variable = crash::VARIABLE.as_bytes();
-    assert!(
-        bytes.windows(variable.len()).any(|window| window == variable),
-        "{} was built without messagekit's feature `crash-points`: run `cargo build --workspace`",
-        program().display()
-    );
 }

@@ -1,11 +1,10 @@
 //! An event that is discarded on the command line.
 
-use std::process::{Command, Stdio};
-
 use messagekit_testkit::{DEADLINE, block_on, eventually};
+use messagekit_tests::command;
 
 use crate::TURNS;
-use crate::command::{asked, messagekit, program};
+use crate::command::{asked, messagekit};
 use crate::stage::{POISON, Stage};
 
 #[test]
@@ -16,7 +15,7 @@ fn a_rejected_event_is_discarded_by_an_operator_and_others_flow() {
         let url = stage.database.url();
         let event = |id: &str| stage.event("k", id, b"{}".to_vec());
         stage.write(&[event("first"), stage.poison("k"), event("second"), event("third")]).await;
-        let relay = stage.relay("relay");
+        let mut relay = stage.relay("relay");
         eventually("it is set aside", DEADLINE, async || stage.rejected().await == 3).await;
 
         let list = asked(&["outbox", "rejected", "list", "--waiting", "--json"], url);
@@ -24,7 +23,7 @@ fn a_rejected_event_is_discarded_by_an_operator_and_others_flow() {
         assert_eq!(ids, [POISON, "second", "third"], "{list}");
         let id = list["events"][0]["id"].to_string();
         let discard = ["outbox", "rejected", "discard", &id, "--database", url];
-        let output = Command::new(program()).args(discard).stdin(Stdio::null()).output().unwrap();
+        let output = command("messagekit").args(discard).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains("write --yes to confirm"), "{said}");

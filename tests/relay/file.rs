@@ -8,13 +8,12 @@ use messagekit::operations::OutboxHealth;
 use messagekit::{Message, Store, headers};
 use messagekit_sqlite::SqliteStore;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
-use messagekit_tests::services;
+use messagekit_tests::{Program, command, services};
 use tempfile::TempDir;
 
 use crate::TURNS;
 use crate::command::{asked, messagekit};
-use crate::program::Relay;
-use crate::stage::{LIMIT, POISON, settings};
+use crate::stage::{LIMIT, POISON, health, relay, settings};
 use crate::topic::Topic;
 
 const KEYS: usize = 8;
@@ -50,8 +49,8 @@ impl File {
         self.folder.path().join("relay.toml")
     }
 
-    fn relay(&self, name: &str, at: Option<&str>) -> Relay {
-        Relay::start(name, &self.config(), &self.url(), at)
+    fn relay(&self, name: &str, at: Option<&str>) -> Program {
+        relay(name, &self.config(), &self.url()).crash_at(at).start()
     }
 
     fn event(&self, key: &str, id: &str, payload: Vec<u8>) -> Message {
@@ -118,11 +117,11 @@ fn killed_relays_of_a_file_publish_all_and_keep_key_order() {
         let mut relays = vec![file.relay("relay-0", None), file.relay("relay-1", None)];
         let (mut round, mut unfinished) = (0, 0);
         for kill in 0..kills() {
-            let relay = relays.remove(0);
-            let name = relay.name.clone();
+            let mut relay = relays.remove(0);
+            let name = relay.name().to_owned();
             let address = relay.address();
             eventually("it has its share", DEADLINE, async || {
-                relay.health(&address).is_some_and(|(_, report)| report["shards"].as_u64() > Some(0))
+                health(&address).is_some_and(|(_, report)| report["shards"].as_u64() > Some(0))
             })
             .await;
             // More events than one read returns, to have some in flight.
@@ -138,7 +137,7 @@ fn killed_relays_of_a_file_publish_all_and_keep_key_order() {
         file.until_published().await;
         let again = file.compare(&[]);
         println!("{} rounds of {KEYS} keys; {unfinished} unfinished at kills; {again} came again", round);
-        for relay in relays {
+        for mut relay in relays {
             relay.stop().await;
         }
     });
@@ -159,7 +158,7 @@ async fn dies_at(point: &str) {
     file.committed.get_mut("k0").unwrap().extend([POISON.to_owned(), "behind".to_owned()]);
     file.relay("doomed", Some(point)).dies().await;
 
-    let relay = file.relay("healthy", None);
+    let mut relay = file.relay("healthy", None);
     file.until_published().await;
     file.compare(&[POISON, "behind"]);
 
@@ -192,9 +191,9 @@ fn a_file_from_which_nothing_leaves_has_no_work_for_a_relay() {
     let path = folder.path().join("shop.db");
     let url = format!("sqlite:{}", path.display());
     messagekit(&["migrate"], &url);
-    let mut command = std::process::Command::new(crate::command::program());
+    let mut command = command("messagekit");
     command.args(["relay", "--kafka", "127.0.0.1:9", "--listen", "127.0.0.1:0", "--database", &url]);
-    let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+    let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("no topic leaves this file"), "{said}");

@@ -7,7 +7,7 @@ use messagekit_testkit::{DEADLINE, block_on, eventually};
 use messagekit_tests::services::{self, Frozen, Service};
 
 use crate::TURNS;
-use crate::stage::Stage;
+use crate::stage::{Stage, reports};
 use crate::verdict::compare;
 use crate::writers::Writers;
 
@@ -73,7 +73,7 @@ fn a_frozen_broker_that_resumes_has_each_event_in_key_order() {
             assert!(waiting > 0, "void: nothing waits for the broker");
             drop(frozen);
             println!("freeze {freeze}: {waiting} events wait");
-            relay.reports(&address, "it goes on", |code, _| code == 200).await;
+            reports(&mut relay, &address, "it goes on", |code, _| code == 200).await;
         }
         writers.finish().await;
         stage.until_published().await;

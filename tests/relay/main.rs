@@ -13,7 +13,6 @@ mod frozen;
 mod health;
 mod open_transaction;
 mod ordered_reader;
-mod program;
 mod restarts;
 mod stage;
 mod storm;

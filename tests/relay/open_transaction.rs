@@ -52,7 +52,7 @@ fn relay_goes_on_beside_a_transaction_that_stays_open() {
 /// Returns the p99 from write to arrival, without the transaction and beside it.
 async fn measure() -> (Duration, Duration) {
     let stage = Arc::new(Stage::new(4).await);
-    let relay = stage.relay("relay");
+    let mut relay = stage.relay("relay");
     let start = Instant::now();
     let (stop, arrived) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let reader = {

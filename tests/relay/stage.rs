@@ -1,16 +1,16 @@
 //! A database, a topic and relays for one test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use messagekit::adapter::OutboxRows;
 use messagekit::{Message, Store, headers};
 use messagekit_postgres::PostgresStore;
 use messagekit_testkit::{DEADLINE, eventually, unique};
-use messagekit_tests::{Database, services};
+use messagekit_tests::{Caller, Database, Launch, Program, services};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::command::messagekit;
-use crate::program::Relay;
 use crate::topic::Topic;
 
 /// The largest record that the topic accepts.
@@ -26,6 +26,32 @@ pub(crate) fn settings(brokers: &str) -> String {
         "[relay]\nlease = \"2s\"\nbatch = 100\n[kafka]\nbrokers = [\"{brokers}\"]\n\
          properties = {{ \"batch.size\" = \"100000\", \"retry.backoff.max.ms\" = \"100\" }}\n"
     )
+}
+
+/// Returns a relay of a database.
+pub(crate) fn relay(name: &str, config: &Path, database: &str) -> Launch {
+    let arguments = ["relay", "--name", name, "--database", database, "--listen", "127.0.0.1:0", "--config"];
+    Launch::of("messagekit").named(name).arguments(&arguments).path(config)
+}
+
+/// Returns status and body of a relay's readiness, or `None` while it does not answer.
+pub(crate) fn health(address: &str) -> Option<(u16, Value)> {
+    let (status, report) = Caller::of(address).answer("/health/ready")?;
+    Some((status, serde_json::from_str(&report).unwrap()))
+}
+
+/// Waits until `says` accepts a relay's readiness.
+pub(crate) async fn reports(
+    relay: &mut Program,
+    address: &str,
+    what: &str,
+    says: impl Fn(u16, &Value) -> bool,
+) {
+    eventually(what, DEADLINE, async || {
+        relay.is_alive_still();
+        health(address).is_some_and(|(status, report)| says(status, &report))
+    })
+    .await;
 }
 
 pub(crate) struct Stage {
@@ -67,28 +93,30 @@ impl Stage {
     }
 
     /// Starts a relay.
-    pub(crate) fn relay(&self, name: &str) -> Relay {
+    pub(crate) fn relay(&self, name: &str) -> Program {
         self.relay_with(name, &[])
     }
 
     /// Starts a relay with additional variables.
-    pub(crate) fn relay_with(&self, name: &str, variables: &[(&str, &str)]) -> Relay {
-        Relay::start_with(name, &self.config(), self.database.url(), variables)
+    pub(crate) fn relay_with(&self, name: &str, variables: &[(&str, &str)]) -> Program {
+        relay(name, &self.config(), self.database.url()).variables(variables.iter().copied()).start()
     }
 
     /// Starts a relay of which one call in a hundred fails.
-    pub(crate) fn flaky(&self, name: &str) -> Relay {
-        Relay::flaky(name, self.folder.path(), self.database.url(), &services::kafka())
+    pub(crate) fn flaky(&self, name: &str) -> Program {
+        let (database, brokers) = (self.database.url(), services::kafka());
+        let variables = [("NAME", name), ("DATABASE", database), ("BROKERS", &brokers)];
+        Launch::of("flaky-relay").named(name).variables(variables).start()
     }
 
     /// Starts a relay on another database.
-    pub(crate) fn relay_on(&self, database: &str) -> Relay {
-        Relay::start("elsewhere", &self.config(), database, None)
+    pub(crate) fn relay_on(&self, database: &str) -> Program {
+        relay("elsewhere", &self.config(), database).start()
     }
 
     /// Starts a relay that aborts at a crash point.
-    pub(crate) fn doomed(&self, at: &str) -> Relay {
-        Relay::start("doomed", &self.config(), self.database.url(), Some(at))
+    pub(crate) fn doomed(&self, at: &str) -> Program {
+        relay("doomed", &self.config(), self.database.url()).crash_at(Some(at)).start()
     }
 
     /// Returns an event of this topic.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use messagekit_testkit::{DEADLINE, block_on, eventually};
+use messagekit_tests::Program;
 use messagekit_tests::services::{self, Service};
 use rustix::process::Signal;
 
 use crate::TURNS;
 use crate::command::{asked, messagekit};
-use crate::program::Relay;
 use crate::stage::{LIMIT, POISON, Stage};
 use crate::verdict::compare;
 use crate::writers::Writers;
@@ -44,7 +44,7 @@ fn relays_that_crash_and_freeze_publish_all_in_key_order() {
             unfinished += kill(&stage, &mut relays).await + freeze(&stage, &mut relays).await;
         }
         eventually("calls have failed", DEADLINE, async || {
-            failures += relays.iter().map(Relay::failures).sum::<usize>();
+            failures += relays.iter().map(failed_calls).sum::<usize>();
             failures >= 3
         })
         .await;
@@ -75,16 +75,21 @@ fn relays_that_crash_and_freeze_publish_all_in_key_order() {
         stage.until_published().await;
         assert_eq!(stage.rejected().await, 0);
         println!("with {behind} behind the refused one: {}", compare(&stage, None).await);
-        for relay in relays {
+        for mut relay in relays {
             relay.stop().await;
         }
     });
 }
 
+/// Returns how many calls of a relay have failed since the last call of this function.
+fn failed_calls(relay: &Program) -> usize {
+    relay.printed().filter(|line| line.starts_with("failed a call")).count()
+}
+
 /// Kills a relay that has work, and starts another one. Returns the number of events it left.
-async fn kill(stage: &Stage, relays: &mut Vec<Relay>) -> i64 {
-    let relay = relays.remove(busy(stage, relays).await);
-    let name = relay.name.clone();
+async fn kill(stage: &Stage, relays: &mut Vec<Program>) -> i64 {
+    let mut relay = relays.remove(busy(stage, relays).await);
+    let name = relay.name().to_owned();
     relay.kill();
     let left = leaves_something(stage, &name).await;
     relays.push(stage.flaky(&name));
@@ -92,22 +97,22 @@ async fn kill(stage: &Stage, relays: &mut Vec<Relay>) -> i64 {
 }
 
 /// Freezes a relay that has work, until others have its shards, and resumes it. Returns the number of events it held.
-async fn freeze(stage: &Stage, relays: &mut [Relay]) -> i64 {
+async fn freeze(stage: &Stage, relays: &mut [Program]) -> i64 {
     let relay = &mut relays[busy(stage, relays).await];
     relay.send(Signal::STOP);
-    let left = leaves_something(stage, &relay.name).await;
-    eventually("others have its shards", DEADLINE, async || stage.shards_of(&relay.name).await == 0).await;
+    let left = leaves_something(stage, relay.name()).await;
+    eventually("others have its shards", DEADLINE, async || stage.shards_of(relay.name()).await == 0).await;
     relay.send(Signal::CONT);
     relay.is_alive_still();
     left
 }
 
 /// Finds a relay for which events wait.
-async fn busy(stage: &Stage, relays: &[Relay]) -> usize {
+async fn busy(stage: &Stage, relays: &[Program]) -> usize {
     let mut found = None;
     eventually("events wait for a relay", DEADLINE, async || {
         for (index, relay) in relays.iter().enumerate() {
-            if stage.waits_for(&relay.name).await > 0 {
+            if stage.waits_for(relay.name()).await > 0 {
                 found = Some(index);
             }
         }
