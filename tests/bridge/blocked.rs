@@ -56,7 +56,7 @@ fn broker_that_blocks_publishers_costs_no_memory_or_membership() {
         bridge.ready().await;
         stage.all_settled(warm.len()).await;
         let blocked = Blocked::begin();
-        let before = resident(bridge.child.id());
+        let before = resident(bridge.process.id());
         let waiting = orders(&stage.topic, 1_000, records / 1_000);
         for part in waiting.chunks(10_000) {
             publish(part).await;
@@ -64,8 +64,8 @@ fn broker_that_blocks_publishers_costs_no_memory_or_membership() {
         bridge.reports("it says that it is blocked", |text| text.contains("blocked_by_broker")).await;
         let (began, mut most) = (Instant::now(), before);
         while began.elapsed() < blocked_for {
-            bridge.is_alive_still();
-            most = most.max(resident(bridge.child.id()));
+            bridge.process.is_alive_still();
+            most = most.max(resident(bridge.process.id()));
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         assert!(most - before < GROWTH, "it grew by {} MiB", (most - before) / (1024 * 1024));
@@ -98,9 +98,9 @@ fn broker_that_blocks_publishers_costs_no_memory_or_membership() {
         .await;
         assert_eq!(found, expected);
         // The member stayed in the group: no lane was revoked, and none was assigned a second time.
-        let log = bridge.log();
+        let log = bridge.process.log();
         assert!(!log.contains("lane lost") && !log.contains("lane revoked"), "{log}");
         assert_eq!(log.matches("lane assigned").count(), 7, "{log}");
-        assert!(bridge.stop().await.success());
+        bridge.process.stop().await;
     });
 }

@@ -1,4 +1,5 @@
 use messagekit_testkit::block_on;
+use messagekit_testkit::crash::Ended;
 
 use crate::TURNS;
 use crate::stage::Stage;
@@ -11,8 +12,8 @@ fn wrong_settings_end_it_with_code_2_and_every_problem() {
         let text = "[bridge]\nname = \"a b\"\nbogus = 1\n[kafka]\n[rabbitmq]\nurl = \"http://u:hunter2@h\"\n\
                     [[rule]]\ntopics = [\"x\"]\nexchange = \"e\"\nrouting_key = \"{\"\n";
         let mut bridge = stage.start_with(text, &[]);
-        assert_eq!(bridge.ended().await.code(), Some(2));
-        let said = bridge.log();
+        bridge.process.ends(Ended::Exited(Some(2))).await;
+        let said = bridge.process.log();
         for problem in ["bridge.name", "bridge.bogus", "kafka.brokers", "rabbitmq.url", "routing_key"] {
             assert!(said.contains(problem), "{problem} is not in {said}");
         }
@@ -30,8 +31,8 @@ fn missing_exchanges_end_it_with_code_2_and_all_their_names() {
         let settings =
             stage.settings("") + &format!("[[rule]]\ntopics = [\"orders.other\"]\nexchange = \"{other}\"\n");
         let mut bridge = stage.start_with(&settings, &[]);
-        assert_eq!(bridge.ended().await.code(), Some(2));
-        let said = bridge.log();
+        bridge.process.ends(Ended::Exited(Some(2))).await;
+        let said = bridge.process.log();
         assert!(said.contains(&stage.exchange) && said.contains(&other), "{said}");
     });
 }
@@ -45,6 +46,6 @@ fn a_broker_that_is_away_at_the_start_is_waited_for() {
         let away = stage.settings("").replace(&url, "amqp://u:p@127.0.0.1:1");
         let mut bridge = stage.start_with(&away, &[]);
         bridge.reports("it says that it starts", |text| text.contains("\"starting\"")).await;
-        assert!(bridge.stop().await.success());
+        bridge.process.stop().await;
     });
 }

@@ -1,6 +1,7 @@
 //! A bridge whose topic is deleted and made again under its name.
 
 use messagekit_testkit::block_on;
+use messagekit_testkit::crash::Ended;
 use messagekit_tests::services;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -38,8 +39,12 @@ fn a_recreated_topic_stops_the_bridge_or_is_forwarded_whole() {
             let again = orders(&stage.topic, 2, 6);
             publish(&again).await;
             if setting.is_empty() {
-                assert!(!bridge.ended().await.success());
-                assert!(bridge.log().contains("topic was deleted and made again"), "{}", bridge.log());
+                assert_ne!(bridge.process.ended().await, Ended::Exited(Some(0)));
+                assert!(
+                    bridge.process.log().contains("topic was deleted and made again"),
+                    "{}",
+                    bridge.process.log()
+                );
                 assert_eq!(
                     stage.rabbit.drain(&queue).await.len(),
                     6,
@@ -50,7 +55,7 @@ fn a_recreated_topic_stops_the_bridge_or_is_forwarded_whole() {
                 let found = stage.rabbit.drain(&queue).await;
                 let forwarded = found.iter().skip(6).map(id_of).collect();
                 assert_eq!(ids(&again), forwarded);
-                assert!(bridge.stop().await.success());
+                bridge.process.stop().await;
             }
         }
     });

@@ -1,13 +1,12 @@
 //! Topics, an exchange and a bridge for one test.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::fs;
+use std::path::Path;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use messagekit_testkit::{eventually, unique};
-use messagekit_tests::{Port, services};
+use messagekit_tests::{Caller, Launch, Port, Program, services};
 use tempfile::TempDir;
 
 use crate::rabbit::Rabbit;
@@ -127,7 +126,7 @@ impl Stage {
     pub(crate) fn start_with(&self, settings: &str, variables: &[(&str, &str)]) -> Bridge {
         let config = self.folder.path().join("bridge.toml");
         fs::write(&config, settings).unwrap();
-        Bridge::start(&config, self.folder.path().join("bridge.log"), variables)
+        Bridge::start(&config, &self.folder.path().join("bridge.log"), variables)
     }
 
     /// Waits until every record of the topic is settled.
@@ -141,30 +140,21 @@ impl Stage {
     }
 }
 
-/// The program in its own process. A drop kills it.
+/// The program in its own process.
 pub(crate) struct Bridge {
-    pub(crate) child: Child,
-    listen: String,
-    log: PathBuf,
+    pub(crate) process: Program,
+    caller: Caller,
     _port: Port,
 }
 
 impl Bridge {
-    fn start(config: &Path, log: PathBuf, variables: &[(&str, &str)]) -> Self {
+    fn start(config: &Path, log: &Path, variables: &[(&str, &str)]) -> Self {
         let port = Port::free();
         let listen = port.address();
-        let errors = File::options().append(true).create(true).open(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_doomed-bridge"))
-            .arg("--config")
-            .arg(config)
-            .env("MESSAGEKIT_BRIDGE__LISTEN", &listen)
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(errors)
-            .spawn()
-            .unwrap();
-        Self { child, listen, log, _port: port }
+        let launch = Launch::of("doomed-bridge").arguments(&["--config"]).path(config).log(log);
+        let launch =
+            launch.variables([("MESSAGEKIT_BRIDGE__LISTEN", &listen)]).variables(variables.iter().copied());
+        Self { process: launch.start(), caller: Caller::of(&format!("http://{listen}")), _port: port }
     }
 
     /// Waits until it forwards.
@@ -175,7 +165,7 @@ impl Bridge {
     /// Waits until `says` accepts its readiness report.
     pub(crate) async fn reports(&mut self, what: &str, says: impl Fn(&str) -> bool) {
         eventually(what, PATIENCE, async || {
-            self.is_alive_still();
+            self.process.is_alive_still();
             self.get("/health/ready").is_some_and(|text| says(&text))
         })
         .await;
@@ -188,63 +178,18 @@ impl Bridge {
 
     /// Returns status and body of a request to its port.
     pub(crate) fn answer(&self, path: &str) -> Option<(u16, String)> {
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let mut answer = agent.get(format!("http://{}{path}", self.listen)).call().ok()?;
-        let text = answer.body_mut().read_to_string().ok()?;
-        Some((answer.status().as_u16(), text))
+        self.caller.answer(path)
     }
 
     /// Waits until `messages` messages are published and not confirmed.
     pub(crate) async fn unconfirmed(&mut self, messages: usize) {
         let line = format!("}} {messages}");
         eventually("as many are unconfirmed as may be", PATIENCE, async || {
-            self.is_alive_still();
+            self.process.is_alive_still();
             let metrics = self.get("/metrics").unwrap_or_default();
             let mut lines = metrics.lines();
             lines.any(|found| found.starts_with("messagekit_bridge_unconfirmed{") && found.ends_with(&line))
         })
         .await;
-    }
-
-    pub(crate) fn is_alive_still(&mut self) {
-        let ended = self.child.try_wait().unwrap();
-        assert!(ended.is_none(), "the bridge ended with {ended:?}: {}", self.log());
-    }
-
-    /// Kills it with SIGKILL.
-    pub(crate) fn kill(&mut self) {
-        self.is_alive_still();
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Sends SIGTERM and waits for its exit.
-    pub(crate) async fn stop(mut self) -> ExitStatus {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        self.ended().await
-    }
-
-    /// Waits until it has exited.
-    pub(crate) async fn ended(&mut self) -> ExitStatus {
-        let mut status = None;
-        eventually("the bridge ends", PATIENCE, async || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        })
-        .await;
-        status.unwrap()
-    }
-
-    /// Returns its log.
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-}
-
-impl Drop for Bridge {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
