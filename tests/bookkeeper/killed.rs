@@ -1,50 +1,18 @@
 //! A bookkeeper that is killed at each of its crash points.
 
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, Stdio};
-
 use messagekit::operations::{Action, ActionResult, FailedMessageState};
 use messagekit_testkit::{block_on, eventually};
-use messagekit_tests::services;
+use messagekit_tests::{Launch, Program, services};
 
 use crate::rabbit::{header, order};
 use crate::stage::{PATIENCE, Stage};
 
-/// A bookkeeper in its own process. A drop kills it.
-struct Program(Child);
-
-impl Program {
-    /// Starts a bookkeeper, with a crash point if there is one.
-    fn start(stage: &Stage, at: Option<&str>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bookkeeper"));
-        command
-            .env("NAME", &stage.name)
-            .env("DATABASE", stage.database.url())
-            .env("RABBITMQ", services::amqp_url())
-            .env("QUEUE", stage.dead())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        if let Some(at) = at {
-            command.env("MESSAGEKIT_CRASH_AT", at);
-        }
-        Self(command.spawn().unwrap())
-    }
-
-    /// Waits until it has aborted at its crash point.
-    async fn dies(mut self) {
-        eventually("it dies at its place", PATIENCE, async || self.0.try_wait().unwrap().is_some()).await;
-        let ended = self.0.wait().unwrap();
-        assert_eq!(ended.signal(), Some(6), "aborted, and not ended with {ended:?}");
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It may have exited already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Starts a bookkeeper, with a crash point if there is one.
+fn start(stage: &Stage, at: Option<&str>) -> Program {
+    let (rabbit, dead) = (services::amqp_url(), stage.dead());
+    let variables =
+        [("NAME", &*stage.name), ("DATABASE", stage.database.url()), ("RABBITMQ", &rabbit), ("QUEUE", &dead)];
+    Launch::of("bookkeeper").variables(variables).crash_at(at).start()
 }
 
 #[test]
@@ -58,8 +26,8 @@ fn crash_while_recording_leaves_one_failed_message_per_death() {
                 stage.rabbit.publish("", &billing, order(&format!("m-{n}")), b"{}").await;
                 stage.rabbit.reject(&billing).await;
             }
-            Program::start(&stage, Some(at)).dies().await;
-            let _second = Program::start(&stage, None);
+            start(&stage, Some(at)).dies().await;
+            let _second = start(&stage, None);
             let failed_messages = stage.until_failed_messages(3).await;
             let ids: Vec<_> =
                 failed_messages.iter().map(|failed_message| failed_message.message_id.as_str()).collect();
@@ -81,7 +49,7 @@ fn a_redelivery_killed_midway_repeats_the_same_message_only() {
             stage.rabbit.queue_into(&billing, &stage.dead(), &[]).await;
             stage.rabbit.publish("", &billing, order("m-1"), b"\xff any bytes").await;
             stage.rabbit.reject(&billing).await;
-            let first = Program::start(&stage, Some(at));
+            let mut first = start(&stage, Some(at));
             let failed_message = stage.until_failed_messages(1).await.remove(0).head.id;
             assert_eq!(stage.act(Action::Retry, failed_message).await, ActionResult::Done);
             first.dies().await;
@@ -90,7 +58,7 @@ fn a_redelivery_killed_midway_repeats_the_same_message_only() {
                 .execute(stage.store.pool())
                 .await
                 .unwrap();
-            let _second = Program::start(&stage, None);
+            let _second = start(&stage, None);
             stage.until_state(failed_message, FailedMessageState::Resolved).await;
             assert_eq!(stage.rabbit.count(&billing).await, copies, "{at}");
             for _ in 0..copies {
