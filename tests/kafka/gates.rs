@@ -5,19 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use messagekit::adapter::{Lane, Publisher, Subscriber, codec};
-use messagekit::{Consumer, Envelope, Event, HandlerError, Shutdown};
+use messagekit::{Consumer, Envelope, HandlerError, Shutdown};
 use messagekit_memory::{MemoryStore, MemoryTx, TestGate};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
-use serde::{Deserialize, Serialize};
+use messagekit_tests::OrderPlaced;
 
 use crate::broker::{POLL, impatient, join, kafka, topic_of};
 use crate::membership::follow;
-
-#[derive(Event, Serialize, Deserialize)]
-#[event(type = "orders.order.placed", key = "order_id")]
-struct OrderPlaced {
-    order_id: String,
-}
 
 async fn accept(_tx: &mut MemoryTx, _order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
     Ok(())

@@ -6,19 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messagekit::operations::{FailedMessageFilter, FailedMessages};
-use messagekit::{Consumer, Envelope, Event, HandlerError, Message, Router, Shutdown, headers};
+use messagekit::{Consumer, Envelope, HandlerError, Message, Router, Shutdown, headers};
 use messagekit_memory::{MemoryStore, MemoryTx};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
-use messagekit_tests::services;
-use serde::{Deserialize, Serialize};
+use messagekit_tests::{OrderPlaced, services};
 
 use crate::broker::{ADMIN, blocking, kafka, topic_of};
-
-#[derive(Event, Serialize, Deserialize)]
-#[event(type = "hostile.order.placed", key = "order_id")]
-struct OrderPlaced {
-    order_id: String,
-}
 
 async fn on_placed(tx: &mut MemoryTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
     tx.add(&order.data.order_id, 1);
@@ -26,7 +19,7 @@ async fn on_placed(tx: &mut MemoryTx, order: Envelope<OrderPlaced>) -> Result<()
 }
 
 fn order(topic: &Arc<str>, id: &str) -> Message {
-    let text = format!(r#"{{"eventId":"{id}","eventType":"hostile.order.placed","order_id":"{id}"}}"#);
+    let text = format!(r#"{{"eventId":"{id}","eventType":"orders.order.placed","order_id":"{id}"}}"#);
     Message::new(topic.clone(), text).with_key(id.to_owned()).with_header(headers::ID, id.to_owned())
 }
 

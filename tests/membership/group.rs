@@ -9,9 +9,8 @@ use messagekit::adapter::{Publisher, codec};
 use messagekit::{Envelope, Event, Message, MessageId};
 use messagekit_kafka::{Kafka, KafkaPublisher};
 use messagekit_testkit::{eventually, unique};
-use messagekit_tests::{Database, Launch, Program, make_topic, services};
+use messagekit_tests::{Database, Launch, Program, StepTaken, make_topic, services};
 use rdkafka::ClientConfig;
-use serde::Serialize;
 use sqlx::PgPool;
 use tempfile::TempDir;
 
@@ -25,12 +24,6 @@ pub(crate) const SESSION: Duration = Duration::from_secs(8);
 const KEYS: usize = 96;
 /// The time limit of a request to the broker.
 pub(crate) const BROKER: Duration = Duration::from_secs(60);
-
-#[derive(Event, Serialize, serde::Deserialize)]
-#[event(type = "storm.step.taken", key = "key")]
-struct StepTaken {
-    key: String,
-}
 
 /// Returns a record with a new id.
 pub(crate) fn step(topic: &Arc<str>, key: &str) -> Message {

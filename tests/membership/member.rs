@@ -9,16 +9,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use messagekit::{Consumer, Envelope, Event, HandlerError, OnFailure, Shutdown};
+use messagekit::{Consumer, Envelope, HandlerError, OnFailure, Shutdown};
 use messagekit_kafka::Kafka;
 use messagekit_postgres::{PgTx, PostgresStore};
-use serde::{Deserialize, Serialize};
-
-#[derive(Event, Serialize, Deserialize)]
-#[event(type = "storm.step.taken", key = "key")]
-struct StepTaken {
-    key: String,
-}
+use messagekit_tests::StepTaken;
 
 /// Handlers take far less time, however busy the machine.
 const DEADLINE: Duration = Duration::from_secs(20);

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use messagekit::operations::{FailedMessage, FailedMessageFilter, FailedMessages};
-use messagekit::{Consumer, Envelope, Event, HandlerError, OnFailure, Router, Shutdown, headers};
+use messagekit::{Consumer, Envelope, HandlerError, OnFailure, Router, Shutdown, headers};
 use messagekit_memory::{MemoryStore, MemoryTx};
 use messagekit_rabbitmq::{Queue, RabbitMq, UNREADABLE_PROPERTIES};
 use messagekit_testkit::transport::text;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
+use messagekit_tests::OrderPlaced;
 use messagekit_tests::raw_amqp::{RawProperties, RawPublisher, nested_arrays};
-use serde::{Deserialize, Serialize};
 
 use crate::broker::{declare, depth, holds, join, message, publish, rabbit, raw};
 use crate::proxy::Proxy;
@@ -18,24 +18,18 @@ use crate::proxy::Proxy;
 /// Longer than a consumer needs for these messages, and far less than a loop of reconnections needs to reach a limit.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-#[derive(Event, Serialize, Deserialize)]
-#[event(type = "hostile.order.placed", key = "order_id")]
-struct OrderPlaced {
-    order_id: String,
-}
-
 async fn on_placed(tx: &mut MemoryTx, order: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
     tx.add(&order.data.order_id, 1);
     Ok(())
 }
 
 fn payload(id: &str) -> Vec<u8> {
-    let text = format!(r#"{{"eventId":"{id}","eventType":"hostile.order.placed","order_id":"{id}"}}"#);
+    let text = format!(r#"{{"eventId":"{id}","eventType":"orders.order.placed","order_id":"{id}"}}"#);
     text.into_bytes()
 }
 
 fn good(id: &str) -> RawProperties {
-    RawProperties::default().message_id(id.as_bytes()).kind(b"hostile.order.placed")
+    RawProperties::default().message_id(id.as_bytes()).kind(b"orders.order.placed")
 }
 
 /// Returns every kind of properties that makes the client library close the connection, or crash its process.

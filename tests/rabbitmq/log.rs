@@ -3,22 +3,16 @@
 use std::process::Command;
 
 use messagekit::adapter::Publisher;
-use messagekit::{Consumer, Envelope, Event, HandlerError, Message, OnFailure, Router, Shutdown, headers};
+use messagekit::{Consumer, Envelope, HandlerError, Message, OnFailure, Router, Shutdown, headers};
 use messagekit_memory::{MemoryStore, MemoryTx};
 use messagekit_rabbitmq::{Queue, RabbitMq};
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
-use serde::{Deserialize, Serialize};
+use messagekit_tests::OrderPlaced;
 
 use crate::broker::{connections, rabbit};
 
 /// Set in the process whose log is read: in the common process other tests provoke errors.
 const LIFE: &str = "MESSAGEKIT_TEST_LIFE";
-
-#[derive(Event, Serialize, Deserialize)]
-#[event(type = "log.order.placed", key = "order_id")]
-struct OrderPlaced {
-    order_id: String,
-}
 
 async fn on_placed(tx: &mut MemoryTx, _: Envelope<OrderPlaced>) -> Result<(), HandlerError> {
     tx.add("placed", 1);
@@ -28,7 +22,7 @@ async fn on_placed(tx: &mut MemoryTx, _: Envelope<OrderPlaced>) -> Result<(), Ha
 fn order(id: &str) -> Message {
     Message::new("log.order.placed", format!(r#"{{"order_id":"{id}"}}"#))
         .with_header(headers::ID, id.to_owned())
-        .with_header(headers::EVENT_TYPE, "log.order.placed")
+        .with_header(headers::EVENT_TYPE, "orders.order.placed")
 }
 
 /// Starts, runs and stops a service that declares, publishes and consumes.
