@@ -1,6 +1,7 @@
-use std::fs::{self, File};
+use std::fs::File;
 use std::net::TcpListener;
 
+use messagekit_testkit::crash::Ended;
 use messagekit_testkit::{block_on, eventually};
 use messagekit_tests::{OtlpReceiver, Port};
 
@@ -40,25 +41,25 @@ fn a_receiver_that_comes_back_gets_spans_again() {
     block_on(async {
         let shop = Shop::open().await;
         let port = Port::free();
-        let log = format!("{}.log", shop.file().display());
-        let says = |text: &str| fs::read_to_string(&log).unwrap().contains(text);
-        let mut ticking = shop
-            .command("tick", &[])
-            .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", port.address()))
-            .env("OTEL_BSP_SCHEDULE_DELAY", "50")
+        let endpoint = format!("http://{}", port.address());
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+            ("OTEL_BSP_SCHEDULE_DELAY", "50"),
             // A busy receiver is not away once more.
-            .env("OTEL_EXPORTER_OTLP_TIMEOUT", "600000")
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "600000"),
+        ];
+        let mut ticking = shop.launch("tick", &[]).variables(variables).start();
         let away = "receiver of traces does not accept spans";
-        eventually("the loss is reported", PATIENCE, async || says(away)).await;
+        eventually("the loss is reported", PATIENCE, async || ticking.log().contains(away)).await;
         let receiver = OtlpReceiver::start_at(port.address().parse().unwrap()).await;
         eventually("spans arrive", PATIENCE, async || !receiver.spans().is_empty()).await;
-        eventually("the end of it is reported", PATIENCE, async || says("accepts spans again")).await;
+        eventually("the end of it is reported", PATIENCE, async || {
+            ticking.log().contains("accepts spans again")
+        })
+        .await;
         File::create(format!("{}.stop", shop.file().display())).unwrap();
-        assert!(ticking.wait().unwrap().success());
-        assert_eq!(fs::read_to_string(&log).unwrap().matches(away).count(), 1, "once, not for each batch");
+        ticking.ends(Ended::Exited(Some(0))).await;
+        assert_eq!(ticking.log().matches(away).count(), 1, "once, not for each batch");
         // The events of the whole time are kept: telemetry is no part of them.
         let before = receiver.spans().len();
         shop.consume(before).await;

@@ -1,4 +1,4 @@
-use std::fs::{self, File};
+use std::fs::File;
 use std::net::TcpListener;
 
 use messagekit_testkit::{block_on, eventually};
@@ -37,11 +37,10 @@ fn metrics_are_exported_while_a_program_runs() {
         let shop = Shop::open().await;
         shop.request("hangs").await;
         File::create(shop.beside("hangs")).unwrap();
-        let mut hanging = shop.command("consume", &["1"]);
-        let mut hanging = hanging.env("OTEL_METRIC_EXPORT_INTERVAL", "20").spawn().unwrap();
+        let hanging = shop.launch("consume", &["1"]);
+        let mut hanging = hanging.variables([("OTEL_METRIC_EXPORT_INTERVAL", "20")]).start();
         eventually("several exports", PATIENCE, async || handled(&shop.receiver.metrics()).len() > 2).await;
-        hanging.kill().unwrap();
-        hanging.wait().unwrap();
+        hanging.kill();
         assert!(handled(&shop.receiver.metrics()).iter().all(|it| it.value == 0.0));
     });
 }
@@ -52,17 +51,13 @@ fn a_receiver_without_metrics_is_named_once() {
         let shop = Shop::open().await;
         shop.request("hangs").await;
         File::create(shop.beside("hangs")).unwrap();
-        let log = shop.beside("log");
-        let mut hanging = shop.command("consume", &["1"]);
-        hanging
-            .env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", format!("{}/v1/nothing", shop.receiver.endpoint()))
-            .env("OTEL_METRIC_EXPORT_INTERVAL", "20")
-            .stderr(File::create(&log).unwrap());
-        let mut hanging = hanging.spawn().unwrap();
+        let nothing = format!("{}/v1/nothing", shop.receiver.endpoint());
+        let variables =
+            [("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", &*nothing), ("OTEL_METRIC_EXPORT_INTERVAL", "20")];
+        let mut hanging = shop.launch("consume", &["1"]).variables(variables).start();
         eventually("several exports", PATIENCE, async || shop.receiver.lost() > 3).await;
-        hanging.kill().unwrap();
-        hanging.wait().unwrap();
-        let log = fs::read_to_string(log).unwrap();
+        hanging.kill();
+        let log = hanging.log();
         assert_eq!(log.matches("receiver of metrics does not accept them").count(), 1, "{log}");
         assert!(log.contains("it answers 404 Not Found"), "{log}");
         assert!(!shop.receiver.spans().is_empty(), "traces are not concerned");

@@ -3,7 +3,6 @@ use std::fs::{self, File};
 
 use messagekit_testkit::{block_on, eventually};
 use messagekit_tests::Span;
-use tokio::process::Command;
 
 use crate::shop::{PATIENCE, Shop, TRACE, named};
 
@@ -39,16 +38,15 @@ fn a_failed_run_and_its_retry_are_spans_of_one_trace() {
 fn the_run_of_a_killed_consumer_is_not_shown_as_a_success() {
     block_on(async {
         let shop = Shop::open().await;
-        let (hangs, log) = (shop.beside("hangs"), shop.beside("log"));
+        let hangs = shop.beside("hangs");
         shop.request("o-1").await;
         shop.request("hangs").await;
         File::create(&hangs).unwrap();
-        let mut first = Command::from(shop.command("consume", &["2"]));
-        first.env("OTEL_BSP_SCHEDULE_DELAY", "20").stderr(File::create(&log).unwrap()).kill_on_drop(true);
-        let mut first = first.spawn().unwrap();
-        let has_begun = async || fs::read_to_string(&log).unwrap().contains("order_id=\"hangs\"");
+        let first = shop.launch("consume", &["2"]).variables([("OTEL_BSP_SCHEDULE_DELAY", "20")]);
+        let mut first = first.start();
+        let has_begun = async || first.log().contains("order_id=\"hangs\"");
         eventually("the second message runs", PATIENCE, has_begun).await;
-        first.kill().await.unwrap();
+        first.kill();
         fs::remove_file(&hangs).unwrap();
         // A first batch of one message is possible: then only the second one is left.
         shop.consume(1).await;

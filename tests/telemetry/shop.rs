@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use messagekit_tests::{OtlpReceiver, Span};
+use messagekit_tests::{Launch, OtlpReceiver, Span};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -51,6 +51,11 @@ impl Shop {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         program
+    }
+
+    /// Returns a program that exports to the receiver.
+    pub(crate) fn launch(&self, command: &str, arguments: &[&str]) -> Launch {
+        Launch::with("traced", self.command(command, arguments))
     }
 
     /// Runs a program to its end, which must be a success and come in time.
