@@ -5,7 +5,7 @@ use messagekit_postgres::publishing_mode::{Existing, to_relay};
 use messagekit_testkit::{DEADLINE, block_on};
 use messagekit_tests::{Database, services};
 
-use crate::relay::{Relay, topic};
+use crate::relay::{relay_of_step, topic};
 use crate::stage::{Stage, as_written, nothing, run};
 
 async fn with_relay() -> (Database, Stage) {
@@ -40,7 +40,7 @@ fn an_outbox_without_a_publisher_gets_a_relay() {
         assert_eq!(stage.look().names(), [""; 0], "a relay may be on its way");
         run(database.url(), wait_for_relay()).await;
         let mut relay = None;
-        stage.heals("relay-absent", async |step| relay = Some(Relay::of_step(step))).await;
+        stage.heals("relay-absent", async |step| relay = Some(relay_of_step(step))).await;
         assert_eq!(stage.look().code, 0);
     });
 }
@@ -75,7 +75,7 @@ fn rejected_events_go_out_after_their_repair() {
         let (database, stage) = with_relay().await;
         let topic = topic(&[("max.message.bytes", "1000")]).await;
         let noise: String = std::iter::repeat_with(fastrand::alphanumeric).take(20_000).collect();
-        let _relay = Relay::of_step(&format!(
+        let _relay = relay_of_step(&format!(
             "run messagekit relay --database '{}' --kafka HOST:PORT, or",
             database.url()
         ));

@@ -12,7 +12,7 @@ use messagekit_testkit::block_on;
 use messagekit_tests::services;
 use tempfile::TempDir;
 
-use crate::relay::{Relay, topic};
+use crate::relay::{relay_of_step, topic};
 use crate::stage::{Stage, nothing};
 
 struct File {
@@ -126,7 +126,7 @@ fn a_relayed_topic_without_a_relay_is_found_until_one_runs() {
             .execute_batch("UPDATE messagekit_outbox_pending SET ready_at = ready_at - 31000000")
             .unwrap();
         let mut relay = None;
-        file.stage().heals("relay-absent", async |step| relay = Some(Relay::of_step(step))).await;
+        file.stage().heals("relay-absent", async |step| relay = Some(relay_of_step(step))).await;
     });
 }
 
@@ -146,7 +146,7 @@ fn rejected_events_of_a_file_go_out_after_their_repair() {
             "run messagekit relay --database 'sqlite:{}' --kafka HOST:PORT, or",
             file.path().display()
         );
-        let _relay = Relay::of_step(&step);
+        let _relay = relay_of_step(&step);
         let kafka = Stage::with(&["--kafka", &services::kafka(), "--topic", &topic]);
         let enlarge = async |_: &str| kafka.heals("topic-max-message-bytes-low", nothing).await;
         file.stage().heals("events-rejected", enlarge).await;
