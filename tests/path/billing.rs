@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use messagekit_testkit::{DEADLINE, eventually};
-use messagekit_tests::{Database, services};
+use messagekit_tests::{Database, Program, services};
 use sqlx::{Connection, PgConnection};
 use tokio::sync::Mutex;
 
 use crate::broker;
 use crate::names::Names;
-use crate::process::Process;
+use crate::process::launch;
 
 /// The number of billing processes. They keep their instance ids: a process without one would hold its partitions until its
 /// session ends.
@@ -20,7 +20,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(900);
 
 /// The running processes of billing.
 pub(crate) struct Billing {
-    members: Vec<Process>,
+    members: Vec<Program>,
     pub(crate) database: Database,
     pub(crate) names: Names,
     look: Mutex<Option<PgConnection>>,
@@ -45,7 +45,7 @@ impl Billing {
     }
 
     /// Returns the processes.
-    pub(crate) fn members(&self) -> &[Process] {
+    pub(crate) fn members(&self) -> &[Program] {
         &self.members
     }
 
@@ -63,7 +63,7 @@ impl Billing {
 
     /// Asserts that no process has exited.
     pub(crate) fn are_alive(&mut self) {
-        self.members.iter_mut().for_each(Process::is_alive_still);
+        self.members.iter_mut().for_each(Program::is_alive_still);
     }
 
     /// Returns the number of bills, or `None` while the database does not answer.
@@ -125,10 +125,9 @@ fn instance(member: usize) -> String {
 }
 
 /// Starts a process of billing.
-pub(crate) fn start_member(database: &Database, names: &Names, member: usize) -> Process {
+pub(crate) fn start_member(database: &Database, names: &Names, member: usize) -> Program {
     let settings = member_settings(database, names, Some(instance(member)));
-    let settings: Vec<_> = settings.iter().map(|(key, value)| (*key, &**value)).collect();
-    Process::start("messagekit-billing", &settings)
+    launch("messagekit-billing", &[]).variables(settings).start()
 }
 
 /// Returns the variables of a process of billing, with or without an instance id.

@@ -4,17 +4,17 @@ use std::fs;
 
 use messagekit_shipping::EXCHANGE;
 use messagekit_testkit::eventually;
-use messagekit_tests::services;
+use messagekit_tests::{Program, services};
 use tempfile::TempDir;
 
 use crate::billing::PATIENCE;
 use crate::broker;
 use crate::names::{BILL_PARTITIONS, Names};
-use crate::process::Process;
+use crate::process::launch;
 
 /// A running bridge.
 pub(crate) struct Bridge {
-    pub(crate) process: Process,
+    pub(crate) process: Program,
     folder: TempDir,
     names: Names,
 }
@@ -60,7 +60,7 @@ impl Bridge {
     }
 }
 
-fn start(folder: &TempDir, names: &Names, limit: Option<u32>) -> Process {
+fn start(folder: &TempDir, names: &Names, limit: Option<u32>) -> Program {
     let limit = limit.map(|limit| format!("[bridge.limit]\nmessages = {limit}\nper = \"1s\"\n"));
     let name = &names.bridge;
     // An instance gets its partitions back at once. Without a name the killed member would hold them for a session.
@@ -76,5 +76,5 @@ fn start(folder: &TempDir, names: &Names, limit: Option<u32>) -> Process {
     let file = folder.path().join("bridge.toml");
     fs::write(&file, settings).expect("settings can be written");
     let file = file.to_str().expect("a path of text");
-    Process::start_with("messagekit-bridge", &["--config", file], &[])
+    launch("messagekit-bridge", &["--config", file]).start()
 }

@@ -1,12 +1,11 @@
 //! A Debezium connector for one database, created and removed by the program `messagekit`.
 
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use std::time::Instant;
 
-use messagekit_tests::{Database, services};
+use messagekit_tests::{Database, command, services};
 
 use crate::billing::PATIENCE;
-use crate::process::program;
 
 /// A connector with its slot. A drop deletes both.
 pub(crate) struct Connector {
@@ -59,8 +58,8 @@ pub(crate) fn until_done(command: impl Fn() -> Output) {
 
 pub(crate) fn messagekit(arguments: &[&str]) -> Output {
     let password = std::env::var("MESSAGEKIT_CDC_PASSWORD").unwrap_or_else(|_| "messagekit-cdc".to_owned());
-    let mut command = Command::new(program("messagekit"));
-    command.args(arguments).env("MESSAGEKIT_CDC_PASSWORD", password).stdin(Stdio::null());
+    let mut command = command("messagekit");
+    command.args(arguments).env("MESSAGEKIT_CDC_PASSWORD", password);
     command.output().expect("messagekit starts")
 }
 

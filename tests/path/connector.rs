@@ -1,7 +1,7 @@
 //! The connector as `messagekit connector` creates and checks it: the records on Kafka, and the problems that its state
 //! RUNNING hides.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use messagekit::headers;
@@ -11,9 +11,8 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::billing::PATIENCE;
-use crate::broker;
-use crate::process::program;
 use crate::turn;
+use crate::{broker, cdc};
 use messagekit_tests::Server;
 
 /// The time limit of a check, whatever hangs: its own limit of 8 s, and the delay of a busy machine.
@@ -31,10 +30,7 @@ struct Answer {
 }
 
 fn messagekit(arguments: &[&str]) -> Answer {
-    let password = std::env::var("MESSAGEKIT_CDC_PASSWORD").unwrap_or_else(|_| "messagekit-cdc".to_owned());
-    let mut command = Command::new(program("messagekit"));
-    command.args(arguments).env("MESSAGEKIT_CDC_PASSWORD", password).stdin(Stdio::null());
-    let output = command.output().expect("messagekit starts");
+    let output = cdc::messagekit(arguments);
     let text = |bytes| String::from_utf8(bytes).expect("text");
     Answer { code: output.status.code().expect("ends"), out: text(output.stdout), err: text(output.stderr) }
 }

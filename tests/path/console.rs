@@ -1,22 +1,16 @@
 //! `messagekit admin` as a process, and operators who use it over HTTP.
 
 use std::fs;
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use messagekit_tests::Database;
+use messagekit_tests::{Caller, Database, Program, command};
 use serde_json::Value;
 use tempfile::TempDir;
-use ureq::Agent;
 
-use crate::process::{Process, program};
-
-/// The time limit of an answer.
-const ANSWER: Duration = Duration::from_secs(120);
+use crate::process::launch;
 
 /// A running admin over one database.
 pub(crate) struct Console {
-    pub(crate) process: Process,
+    pub(crate) process: Program,
     address: String,
     folder: TempDir,
     database: Database,
@@ -41,12 +35,10 @@ impl Console {
     }
 
     /// Returns an operator with a token.
-    pub(crate) fn operator(&self, name: &str) -> Operator {
+    pub(crate) fn operator(&self, name: &str) -> Caller {
         let (_, secret) =
             self.secrets.iter().find(|(known, _)| *known == name).expect("a name that was told");
-        let config = Agent::config_builder().timeout_global(Some(ANSWER)).http_status_as_error(false).build();
-        let address = self.address.clone();
-        Operator { agent: config.new_agent(), address, authorization: format!("Bearer {secret}") }
+        Caller::with_token(&self.address, secret)
     }
 
     /// Kills it.
@@ -60,76 +52,22 @@ impl Console {
     }
 }
 
-fn start(folder: &TempDir, database: &Database) -> (Process, String) {
+fn start(folder: &TempDir, database: &Database) -> (Program, String) {
     let tokens = folder.path().join("tokens");
     let tokens = tokens.to_str().expect("a path of text");
     let shop = format!("shop={}", database.url());
     let arguments = ["admin", "--listen", "127.0.0.1:0", "--database", &shop, "--tokens", tokens];
-    let process = Process::start_as("messagekit-admin", "messagekit", &arguments, &[]);
+    let process = launch("messagekit", &arguments).named("messagekit-admin").start();
     let address = process.address();
     (process, address)
 }
 
 /// Creates a token. Returns it and the line that accepts it.
 fn token(name: &str, role: &str) -> (String, String) {
-    let mut command = Command::new(program("messagekit"));
-    command.args(["admin", "token", "--name", name, "--role", role, "--json"]).stdin(Stdio::null());
-    let output = command.output().expect("messagekit starts");
+    let arguments = ["admin", "token", "--name", name, "--role", role, "--json"];
+    let output = command("messagekit").args(arguments).output().expect("messagekit starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let token: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let text = |name: &str| token[name].as_str().expect("text").to_owned();
     (text("token"), text("line"))
-}
-
-/// A client with a token.
-#[derive(Clone)]
-pub(crate) struct Operator {
-    agent: Agent,
-    address: String,
-    authorization: String,
-}
-
-impl Operator {
-    /// Sends a GET request, and returns the status and the body.
-    pub(crate) fn get(&self, path: &str) -> (u16, Value) {
-        let request = self.agent.get(format!("{}{path}", self.address));
-        let mut answer =
-            request.header("authorization", &self.authorization).call().expect("the admin answers");
-        let body = answer.body_mut().read_json().expect("JSON");
-        (answer.status().as_u16(), body)
-    }
-
-    /// Sends a GET request that must succeed.
-    pub(crate) fn shows(&self, path: &str) -> Value {
-        let (status, body) = self.get(path);
-        assert_eq!(status, 200, "GET {path}: {body}");
-        body
-    }
-
-    /// Downloads the body unchanged.
-    pub(crate) fn downloads(&self, path: &str) -> Vec<u8> {
-        let request = self.agent.get(format!("{}{path}", self.address));
-        let mut answer =
-            request.header("authorization", &self.authorization).call().expect("the admin answers");
-        assert_eq!(answer.status().as_u16(), 200, "GET {path}");
-        answer.body_mut().read_to_vec().expect("bytes")
-    }
-
-    /// Sends a POST request without a body.
-    pub(crate) fn acts(&self, path: &str) -> (u16, Value) {
-        let request = self.agent.post(format!("{}{path}", self.address));
-        let mut answer =
-            request.header("authorization", &self.authorization).send_empty().expect("the admin answers");
-        let body = answer.body_mut().read_json().expect("JSON");
-        (answer.status().as_u16(), body)
-    }
-
-    /// Sends an order as JSON.
-    pub(crate) fn sends(&self, path: &str, order: &Value) -> (u16, Value) {
-        let request = self.agent.post(format!("{}{path}", self.address));
-        let request = request.header("authorization", &self.authorization);
-        let mut answer = request.send_json(order).expect("the admin answers");
-        let body = answer.body_mut().read_json().expect("JSON");
-        (answer.status().as_u16(), body)
-    }
 }

@@ -1,26 +1,25 @@
 //! A service crashes at each crash point and is restarted, and everything has happened once.
 
-mod doomed;
 mod outcome;
 mod work;
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use messagekit::crash::POINTS;
+use messagekit_testkit::crash::Ended;
 use messagekit_testkit::{DEADLINE, eventually};
-use messagekit_tests::Database;
+use messagekit_tests::{Database, Launch, Program};
 use sqlx::PgConnection;
 
-use self::doomed::Doomed;
 use self::outcome::{Outcome, delivered_again, is_consistent, is_settled};
 use self::work::{Rule, records};
 use crate::billing::{Billing, MEMBERS, PATIENCE, member_settings};
 use crate::book::Book;
 use crate::names::Names;
 use crate::orders::{LIMIT_PENCE, dealt_to, of_the_year, seed};
-use crate::process::Process;
+use crate::process::launch;
 use crate::records::send;
 use crate::shop::Shop;
 use crate::writers::Writers;
@@ -116,14 +115,14 @@ async fn order_service(point: &str, time: usize) {
         ("MESSAGEKIT_ORDERS__NAME_PREFIX", &shop.billing.names.prefix),
     ];
     shop.orders.kill();
-    let doomed = Doomed::start("messagekit-orders", &settings, point, time);
+    let service = doomed(launch("messagekit-orders", &[]).variables(settings), point, time);
     let mut orders = of_the_year(seed(), PLACED);
     orders.truncate(PLACED);
     let writers = Writers::start(&shop.address, dealt_to(WRITERS, orders), &book);
     writers.pace.open();
-    Doomed::until_one_died(vec![doomed], point, async || ()).await;
+    until_one_died(vec![service], point, async || ()).await;
 
-    shop.orders = Process::start("messagekit-orders", &settings);
+    shop.orders = launch("messagekit-orders", &[]).variables(settings).start();
     assert_eq!(shop.orders.address(), shop.address);
     writers.finish();
     shop.until_settled(&book).await;
@@ -143,10 +142,10 @@ async fn billing(point: &str, time: usize) {
     let (database, names) = (Database::fresh().await, Names::make().await);
     let mut look = database.connection().await;
     // The first process to reach the point crashes; the other one is killed in the middle of its work.
-    let doomed = (0..MEMBERS).map(|_| doomed_member(&database, &names, point, time)).collect();
+    let members = (0..MEMBERS).map(|_| doomed_member(&database, &names, point, time)).collect();
     let mut rule = Rule::make(&mut look).await;
     send(&names, records()).await;
-    Doomed::until_one_died(doomed, point, async || rule.drop_when_all_wait(&mut look).await).await;
+    until_one_died(members, point, async || rule.drop_when_all_wait(&mut look).await).await;
     until_forgotten(&mut look).await;
     rule.drop(&mut look).await;
 
@@ -172,11 +171,28 @@ async fn billing(point: &str, time: usize) {
     );
 }
 
-fn doomed_member(database: &Database, names: &Names, point: &str, time: usize) -> Doomed {
+fn doomed_member(database: &Database, names: &Names, point: &str, time: usize) -> Program {
     // Without an instance id: the group would wait for a process with one until its session ends, 45 s after its crash.
     let settings = member_settings(database, names, None);
-    let settings: Vec<_> = settings.iter().map(|(key, value)| (*key, &**value)).collect();
-    Doomed::start("messagekit-billing", &settings, point, time)
+    doomed(launch("messagekit-billing", &[]).variables(settings), point, time)
+}
+
+/// Starts a service that aborts when it reaches the point for the `time`th time.
+fn doomed(launch: Launch, point: &str, time: usize) -> Program {
+    launch.named(&format!("crash-at-{point}")).crash_at(Some(&format!("{point}:{time}"))).start()
+}
+
+/// Waits until one of them has aborted at the point, and kills the others. Calls `meanwhile` repeatedly until then.
+async fn until_one_died(mut all: Vec<Program>, point: &str, mut meanwhile: impl AsyncFnMut()) {
+    eventually(&format!("a service reaches {point}"), 2 * DEADLINE, async || {
+        meanwhile().await;
+        all.iter_mut().any(|service| service.status().is_some())
+    })
+    .await;
+    let ends: Vec<_> = all.iter_mut().map(|service| service.wait(Duration::ZERO)).collect();
+    let by_itself = |end: &Ended| !matches!(end, Ended::Aborted | Ended::TimedOut);
+    let is_right = ends.contains(&Ended::Aborted) && !ends.iter().any(by_itself);
+    assert!(is_right, "ended by itself instead of at {point}: {ends:?}");
 }
 
 /// Waits until the database has ended the transactions of the killed processes.

@@ -1,21 +1,15 @@
 //! The examples that need services print what their pages promise, and can be run again.
 
-use std::path::Path;
-use std::process::Command;
-
-use messagekit_tests::{Database, services};
+use messagekit_tests::{Database, command, services};
 
 use crate::turn;
 
 /// Runs an example against a database and the brokers.
 fn output_of(program: &str, database: &Database) -> String {
-    let path = Path::new(env!("CARGO_BIN_EXE_worker")).with_file_name(program);
-    let mut command = Command::new(&path);
+    let mut command = command(program);
     command.env("MESSAGEKIT_DATABASE_URL", database.url()).env("MESSAGEKIT_KAFKA", services::kafka());
     command.env("MESSAGEKIT_RABBITMQ", services::amqp_url());
-    let output = command.output().unwrap_or_else(|error| {
-        panic!("{} does not start ({error}): run `cargo build -p messagekit-examples`", path.display())
-    });
+    let output = command.output().expect("the example starts");
     let text = String::from_utf8(output.stdout).expect("examples print text");
     assert!(output.status.success(), "{program} failed:\n{text}{}", String::from_utf8_lossy(&output.stderr));
     text

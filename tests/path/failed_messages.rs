@@ -2,11 +2,12 @@
 
 use messagekit::MessageId;
 use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_tests::Caller;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use crate::billing::Billing;
-use crate::console::{Console, Operator};
+use crate::console::Console;
 use crate::names::ORDER_PARTITIONS;
 use crate::records::{Record, send};
 use crate::{broker, turn};
@@ -120,7 +121,7 @@ impl Order {
 }
 
 /// Returns the only failed message in a state, as the list shows it.
-fn only_failed_message(operator: &Operator, consumer: &str, state: &str) -> Value {
+fn only_failed_message(operator: &Caller, consumer: &str, state: &str) -> Value {
     let page = operator.shows(&format!("/api/v1/dlq?consumer={consumer}&state={state}"));
     let failed_messages = page["failed_messages"].as_array().expect("a list");
     assert_eq!(failed_messages.len(), 1, "{page}");
@@ -128,7 +129,7 @@ fn only_failed_message(operator: &Operator, consumer: &str, state: &str) -> Valu
 }
 
 /// Waits until a failed message is in a state. It polls, as an operator would.
-async fn until_state(operator: &Operator, id: i64, state: &str) -> Value {
+async fn until_state(operator: &Caller, id: i64, state: &str) -> Value {
     let mut failed_message = Value::Null;
     eventually(&format!("failed message {id} is {state}"), DEADLINE, async || {
         failed_message = operator.shows(&format!("/api/v1/dlq/{id}"))["failed_message"].clone();

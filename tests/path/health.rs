@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use messagekit_testkit::{eventually, unique};
-use messagekit_tests::Database;
 use messagekit_tests::services::Service;
+use messagekit_tests::{Caller, Database};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::time::MissedTickBehavior;
 
 use crate::billing::PATIENCE;
 use crate::cdc::Connector;
-use crate::console::{Console, Operator};
+use crate::console::Console;
 use crate::down::Down;
 use crate::{broker, turn};
 
@@ -88,7 +88,7 @@ fn arrived(topic: &str) -> Option<i64> {
 }
 
 /// Returns the status and the report on the outbox, healthy or not.
-fn look(ann: &Operator) -> (u16, Value) {
+fn look(ann: &Caller) -> (u16, Value) {
     let (status, body) = ann.get("/health/outbox");
     assert_eq!(body["databases"][0]["database"], "shop", "{body}");
     (status, body)

@@ -4,7 +4,7 @@ use std::fs;
 
 use messagekit_shipping::{FAILED_MESSAGES, QUEUE};
 use messagekit_testkit::{block_on, eventually};
-use messagekit_tests::{Database, services};
+use messagekit_tests::{Database, Program, services};
 use tempfile::TempDir;
 
 use crate::billing::{PATIENCE, number, start_member};
@@ -13,24 +13,24 @@ use crate::cdc::{messagekit, said};
 use crate::console::Console;
 use crate::names::Names;
 use crate::orders::Order;
-use crate::process::Process;
+use crate::process::launch;
 use crate::shop::start_shipping;
 use crate::turn;
 use crate::{broker, queues};
 
-fn start_relay(name: &'static str, database: &Database) -> Process {
+fn start_relay(name: &'static str, database: &Database) -> Program {
     let done = messagekit(&["migrate", "--database", database.url(), "--relay"]);
     assert!(done.status.success(), "{}", said(&done));
     let kafka = services::kafka();
     let arguments = ["relay", "--database", database.url(), "--kafka", &kafka, "--listen", "127.0.0.1:0"];
-    Process::start_as(name, "messagekit", &arguments, &[])
+    launch("messagekit", &arguments).named(name).start()
 }
 
 fn bookkeeper_name(names: &Names) -> String {
     format!("{}bookkeeper", names.prefix)
 }
 
-fn start_bookkeeper(folder: &TempDir, database: &Database, names: &Names) -> Process {
+fn start_bookkeeper(folder: &TempDir, database: &Database, names: &Names) -> Program {
     let settings = format!(
         "[bookkeeper]\nname = \"{0}\"\nlisten = \"127.0.0.1:0\"\nqueues = [\"{FAILED_MESSAGES}\"]\ntopics = [\"{1}.dead\"]\n\
          [[database]]\nname = \"billing\"\nurl = \"{2}\"\n[rabbitmq]\nurl = \"{3}\"\n[kafka]\nbrokers = [\"{4}\"]\n",
@@ -43,7 +43,7 @@ fn start_bookkeeper(folder: &TempDir, database: &Database, names: &Names) -> Pro
     let file = folder.path().join("bookkeeper.toml");
     fs::write(&file, settings).unwrap();
     let arguments = ["bookkeeper", "--config", file.to_str().unwrap()];
-    Process::start_as("healthy-bookkeeper", "messagekit", &arguments, &[])
+    launch("messagekit", &arguments).named("healthy-bookkeeper").start()
 }
 
 fn place(address: &str) {
@@ -68,10 +68,11 @@ fn is_slowness(line: &str) -> bool {
 }
 
 /// The alarming lines of a program, but for a few that a busy machine causes.
-fn alarming(program: &Process) -> Vec<String> {
-    let output = program.output();
+fn alarming(program: &Program) -> Vec<String> {
+    let log = program.log();
+    let output = log.lines().map(str::to_owned).chain(program.printed());
     let (slow, alarming): (Vec<_>, Vec<_>) =
-        output.into_iter().filter(|line| is_alarming(line)).partition(|line| is_slowness(line));
+        output.filter(|line| is_alarming(line)).partition(|line| is_slowness(line));
     let too_many = if slow.len() > 2 { slow } else { Vec::new() };
     alarming.into_iter().chain(too_many).map(|line| format!("{}: {line}", program.name())).collect()
 }
@@ -94,7 +95,7 @@ fn no_program_logs_a_warning_or_an_error_while_all_is_well() {
             ("MESSAGEKIT_ORDERS__LISTEN", "127.0.0.1:0"),
             ("MESSAGEKIT_ORDERS__NAME_PREFIX", &names.prefix),
         ];
-        let orders = Process::start("messagekit-orders", &settings);
+        let orders = launch("messagekit-orders", &[]).variables(settings).start();
         let relays = [
             start_relay("healthy-relay-orders", orders_database),
             start_relay("healthy-relay-billing", billing_database),
@@ -129,7 +130,9 @@ fn no_program_logs_a_warning_or_an_error_while_all_is_well() {
             bookkeeper,
             console.process,
         ];
-        programs.iter_mut().for_each(Process::stop);
+        for program in &mut programs {
+            program.stop().await;
+        }
         let alarming: Vec<String> = programs.iter().flat_map(alarming).collect();
         assert!(alarming.is_empty(), "healthy programs raise an alarm:\n{}", alarming.join("\n"));
     });

@@ -5,20 +5,15 @@ use std::time::Instant;
 use messagekit::adapter::{Publisher, codec};
 use messagekit::{Envelope, Event, Message};
 use messagekit_kafka::Kafka;
+use messagekit_testkit::crash::Ended;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
-use messagekit_tests::Database;
 use messagekit_tests::services::{self, Frozen, Service};
-use serde::{Deserialize, Serialize};
+use messagekit_tests::{Database, Program, StepTaken};
+use rustix::process::Signal;
 
 use crate::down::Down;
-use crate::process::Process;
+use crate::process::launch;
 use crate::{broker, turn};
-
-#[derive(Event, Serialize, Deserialize)]
-#[event(type = "storm.step.taken", key = "key")]
-struct StepTaken {
-    key: String,
-}
 
 async fn publish(topic: &str) {
     let publisher = Kafka::new(services::kafka()).publisher().unwrap();
@@ -34,7 +29,7 @@ async fn publish(topic: &str) {
 }
 
 /// Returns a member in the middle of its work: some records are handled, and others are not.
-async fn busy(drops: bool) -> Process {
+async fn busy(drops: bool) -> Program {
     // The group of a member that could not leave still exists.
     let name = format!("{}.{}", unique("leaving"), StepTaken::TOPIC);
     broker::make(&[(&name, 4)]).await;
@@ -57,7 +52,7 @@ async fn busy(drops: bool) -> Process {
     if drops {
         settings.push(("DROPS", "yes"));
     }
-    let member = Process::start("member", &settings);
+    let member = launch("member", &[]).variables(settings).start();
     eventually("it is in the midst of it", DEADLINE, async || {
         let applied: i64 =
             sqlx::query_scalar("SELECT count(*) FROM applied").fetch_one(&mut connection).await.unwrap();
@@ -67,13 +62,14 @@ async fn busy(drops: bool) -> Process {
     member
 }
 
-fn leaves(mut member: Process, how: &str) {
+fn leaves(mut member: Program, how: &str) {
     member.is_alive_still();
     let asked = Instant::now();
-    let status = member.ends_within(DEADLINE).unwrap_or_else(|| panic!("{how}: it hangs"));
+    member.send(Signal::TERM);
+    let ended = member.wait(DEADLINE);
     // After a close it may report that its last offsets were not committed. It was not killed.
-    assert!(matches!(status.code(), Some(0 | 1)), "{how}: {status}");
-    println!("{how}: ended after {:.1} s, {status}", asked.elapsed().as_secs_f64());
+    assert!(matches!(ended, Ended::Exited(Some(0 | 1))), "{how}: {ended:?}");
+    println!("{how}: ended after {:.1} s, {ended:?}", asked.elapsed().as_secs_f64());
 }
 
 #[test]

@@ -100,7 +100,7 @@ async fn shipping_waits_for_its_queue_and_goes_on_by_itself() {
     loop {
         eventually("the queue is empty", PATIENCE, async || queues::waiting(QUEUE).await == Some(0)).await;
         shipping.is_alive_still();
-        shipping.stop();
+        shipping.stop().await;
         if queues::waiting(QUEUE).await == Some(0) {
             break;
         }

@@ -9,15 +9,16 @@ use messagekit::adapter::OutboxRows;
 use messagekit::{Event, Message, Outbox, Store, headers};
 use messagekit_postgres::PostgresStore;
 use messagekit_rabbitmq::{Queue, RabbitMq};
+use messagekit_testkit::crash::Ended;
 use messagekit_testkit::{DEADLINE, block_on, eventually, unique};
-use messagekit_tests::{Database, services};
+use messagekit_tests::{Database, Program, services};
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::broker::{self, Raw};
 use crate::cdc::{Connector, messagekit, said};
 use crate::orders::seed;
-use crate::process::Process;
+use crate::process::launch;
 use crate::queues;
 use crate::turn;
 
@@ -28,10 +29,10 @@ struct OrderPlaced {
     note: String,
 }
 
-pub(crate) fn relay(database: &Database) -> Process {
+pub(crate) fn relay(database: &Database) -> Program {
     let kafka = services::kafka();
     let place = ["relay", "--database", database.url(), "--kafka", &kafka, "--listen", "127.0.0.1:0"];
-    Process::start_with("messagekit", &place, &[])
+    launch("messagekit", &place).start()
 }
 
 pub(crate) fn migrate(database: &Database, arguments: &[&str]) {
@@ -123,7 +124,7 @@ fn relay_and_connector_publish_byte_identical_records() {
         migrate(&database, &["--relay", "--existing", "publish"]);
         let mut relay = relay(&database);
         eventually("the relay has published", DEADLINE, async || count(&topic) >= 2 * all).await;
-        relay.stop();
+        relay.stop().await;
         let mut relayed = broker::read(&topic);
         let places: Vec<_> = captured.iter().map(|record| (record.partition, record.offset)).collect();
         relayed.retain(|record| !places.contains(&(record.partition, record.offset)));
@@ -246,7 +247,7 @@ fn tables_divided_by_day_under_load_lose_and_repeat_no_event() {
         wishes.stop.store(true, Ordering::Relaxed);
         writer.await.unwrap();
         let (committed, records) = until_all_have_left(&database, &topic).await;
-        relay.stop();
+        relay.stop().await;
         let days = "SELECT count(*) FROM messagekit.outbox_events WHERE tableoid <> 'messagekit.outbox_events_other'::regclass";
         let days: i64 = sqlx::query_scalar(days).fetch_one(&mut database.connection().await).await.unwrap();
         println!(
@@ -276,8 +277,7 @@ fn publishing_mode_changes_both_ways_under_load_without_loss() {
         let by_relay = goes_on("the relay publishes").await;
         migrate(&database, &["--cdc"]);
         // It has no more work, ever.
-        eventually("the relay ends", DEADLINE, async || first.code().is_some()).await;
-        assert_eq!(first.code(), Some(1));
+        first.ends(Ended::Exited(Some(1))).await;
         let connector = Connector::apply(&database);
         goes_on("the connector publishes again").await;
         wishes.stop.store(true, Ordering::Relaxed);
@@ -316,7 +316,7 @@ fn a_relay_publishes_to_an_existing_exchange_by_routing_key() {
         };
         store.write(&mut tx, &[event("e-1", "placed"), event("e-2", "nobody-wants-it")]).await.unwrap();
         store.commit(tx).await.unwrap();
-        let mut relay = Process::start_with("messagekit", &arguments, &[]);
+        let mut relay = launch("messagekit", &arguments).start();
         let settled = "SELECT count(*) FROM messagekit.outbox_pending";
         eventually("both are settled", DEADLINE, async || {
             sqlx::query_scalar::<_, i64>(settled).fetch_one(store.pool()).await.unwrap() == 0
@@ -327,6 +327,6 @@ fn a_relay_publishes_to_an_existing_exchange_by_routing_key() {
         let set_aside = "SELECT event_id FROM messagekit.outbox_rejected";
         let set_aside: Vec<String> = sqlx::query_scalar(set_aside).fetch_all(store.pool()).await.unwrap();
         assert_eq!(set_aside, ["e-2"]);
-        relay.stop();
+        relay.stop().await;
     });
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use messagekit_testkit::{DEADLINE, eventually, unique};
-use messagekit_tests::{Database, locks};
+use messagekit_tests::{Caller, Database, locks};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
 use crate::billing::PATIENCE;
 use crate::broker::{self, Raw};
 use crate::cdc::Connector;
-use crate::console::{Console, Operator};
+use crate::console::Console;
 use crate::turn;
 
 /// The number of events before the range, in it and after it.
@@ -85,7 +85,7 @@ impl Published {
     }
 
     /// Orders a replay of the range and returns its URL path.
-    fn order(&self, ann: &Operator, per_second: Option<i64>) -> String {
+    fn order(&self, ann: &Caller, per_second: Option<i64>) -> String {
         let filter = json!({"from": self.range.0, "to": self.range.1});
         let (status, count) = ann.sends("/api/v1/replay/count", &json!({"filter": &filter}));
         assert_eq!((status, count["events"].as_i64()), (200, Some(EVENTS[1])), "{count}");
@@ -105,7 +105,7 @@ fn published(job: &Value) -> i64 {
 }
 
 /// Waits until every event of a replay is published.
-async fn until_done(ann: &Operator, job: &str) {
+async fn until_done(ann: &Caller, job: &str) {
     let mut last = 0;
     eventually("the replay is done", 2 * DEADLINE, async || {
         let now = ann.shows(job);

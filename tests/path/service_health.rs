@@ -1,17 +1,14 @@
 //! Health and metrics of the services, and what a full run must not show.
 
-use std::time::Duration;
-
 use messagekit_testkit::{block_on, eventually};
-use messagekit_tests::{Database, OtlpReceiver, services};
-use ureq::Agent;
+use messagekit_tests::{Caller, Database, OtlpReceiver, Program, services};
 
 use crate::billing::{PATIENCE, member_settings, number};
 use crate::cdc::{Connector, messagekit, said};
 use crate::console::Console;
 use crate::names::Names;
 use crate::orders::Order;
-use crate::process::{Process, Traced};
+use crate::process::{Traced, launch};
 use crate::shop::{Publisher, Shop};
 use crate::turn;
 
@@ -26,11 +23,7 @@ fn connector(database: &Database) -> Publisher {
 
 /// Returns status and body.
 fn get(address: &str, path: &str) -> (u16, String) {
-    let config =
-        Agent::config_builder().timeout_global(Some(Duration::from_secs(60))).http_status_as_error(false);
-    let mut answer =
-        config.build().new_agent().get(format!("{address}{path}")).call().expect("the service answers");
-    (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
+    Caller::of(address).answer(path).expect("the service answers")
 }
 
 /// Returns the value of a line of `/metrics`.
@@ -52,7 +45,7 @@ fn services_serve_their_own_health_and_metrics() {
     let _turn = turn::with_fixed_names();
     block_on(async {
         let shop = Shop::open_with(connector).await;
-        let [shipping, billing] = [&shop.shipping, &shop.billing.members()[0]].map(Process::address);
+        let [shipping, billing] = [&shop.shipping, &shop.billing.members()[0]].map(Program::address);
         let other = shop.billing.members()[1].address();
         for order in 0..3 {
             place(&shop, &format!("o-{order}"), 990);
@@ -95,7 +88,7 @@ async fn service_without_its_broker_lives_and_is_not_ready() {
     // No process listens on port 1.
     settings.retain(|(key, _)| *key != "MESSAGEKIT_KAFKA__BROKERS");
     settings.push(("MESSAGEKIT_KAFKA__BROKERS", "127.0.0.1:1"));
-    let billing = Process::start("messagekit-billing", &settings);
+    let billing = launch("messagekit-billing", &[]).variables(settings).start();
     let address = billing.address();
     eventually("it is not ready", PATIENCE, async || get(&address, "/health/ready").0 == 503).await;
     assert_eq!(get(&address, "/health/live").0, 200);
@@ -141,7 +134,7 @@ fn a_full_run_shows_no_payload_key_or_password() {
         for (number, program) in programs.into_iter().enumerate() {
             shown.push((format!("log of program {number}"), program.log()));
         }
-        let addresses = [&shop.shipping, &members[0], &members[1]].map(Process::address);
+        let addresses = [&shop.shipping, &members[0], &members[1]].map(Program::address);
         for address in [&shop.address].into_iter().chain(&addresses) {
             for path in ["/metrics", "/health/ready", "/health/outbox"] {
                 shown.push((format!("{address}{path}"), get(address, path).1));

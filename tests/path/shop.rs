@@ -5,7 +5,7 @@ use std::any::Any;
 
 use messagekit_shipping::{FAILED_MESSAGES, QUEUE};
 use messagekit_testkit::eventually;
-use messagekit_tests::{Database, services};
+use messagekit_tests::{Database, Program, services};
 
 use crate::billing::{Billing, PATIENCE, number};
 use crate::book::Book;
@@ -13,7 +13,7 @@ use crate::bridge::Bridge;
 use crate::cdc::Connector;
 use crate::names::Names;
 use crate::orders::LIMIT_PENCE;
-use crate::process::Process;
+use crate::process::launch;
 use crate::queues;
 
 /// What publishes the events of an outbox until it is dropped: a connector or a relay.
@@ -21,10 +21,10 @@ pub(crate) type Publisher = Box<dyn Any>;
 
 /// Everything that runs. The fields are dropped in their order: processes first, then their resources.
 pub(crate) struct Shop {
-    pub(crate) orders: Process,
+    pub(crate) orders: Program,
     pub(crate) billing: Billing,
     pub(crate) bridge: Bridge,
-    pub(crate) shipping: Process,
+    pub(crate) shipping: Program,
     _publishers: [Publisher; 2],
     /// The address of the order service.
     pub(crate) address: String,
@@ -52,7 +52,7 @@ impl Shop {
             ("MESSAGEKIT_ORDERS__LIMIT_PENCE", &limit),
             ("MESSAGEKIT_ORDERS__NAME_PREFIX", &names.prefix),
         ];
-        let orders = Process::start("messagekit-orders", &settings);
+        let orders = launch("messagekit-orders", &[]).variables(settings).start();
         let shipping = start_shipping(&shipping_database);
         // A queue that is declared late misses earlier messages.
         eventually("shipping has its queue", PATIENCE, async || queues::waiting(QUEUE).await.is_some()).await;
@@ -95,7 +95,7 @@ impl Shop {
             eventually("the queue is empty", PATIENCE, async || queues::waiting(QUEUE).await == Some(0))
                 .await;
             self.shipping.is_alive_still();
-            self.shipping.stop();
+            self.shipping.stop().await;
             if queues::waiting(QUEUE).await == Some(0) {
                 break;
             }
@@ -106,12 +106,12 @@ impl Shop {
 }
 
 /// Starts shipping.
-pub(crate) fn start_shipping(database: &Database) -> Process {
+pub(crate) fn start_shipping(database: &Database) -> Program {
     let rabbitmq = services::amqp_url();
     let settings = [
         ("MESSAGEKIT_DATABASE__0__URL", database.url()),
         ("MESSAGEKIT_RABBITMQ__URL", rabbitmq.as_str()),
         ("MESSAGEKIT_SHIPPING__LISTEN", "127.0.0.1:0"),
     ];
-    Process::start("messagekit-shipping", &settings)
+    launch("messagekit-shipping", &[]).variables(settings).start()
 }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::broker::{self, Raw};
 use crate::cdc::{Connector, messagekit, said};
-use crate::process::Process;
+use crate::process::launch;
 use crate::turn;
 
 /// The bytes that an outbox of PostgreSQL accepts beside the payload. The rest of 100,000 is for names, id and time.
@@ -118,9 +118,9 @@ fn largest_event_arrives_and_one_byte_more_is_refused_on_write() {
         }
         let kafka = services::kafka();
         let place = ["relay", "--database", database.url(), "--kafka", &kafka, "--listen", "127.0.0.1:0"];
-        let mut relay = Process::start_with("messagekit", &place, &[]);
+        let mut relay = launch("messagekit", &place).start();
         has(&records(&topic, 4).await, &events);
-        relay.stop();
+        relay.stop().await;
 
         let amqp = services::amqp_url();
         let rabbitmq = RabbitMq::new(&amqp).unwrap();
@@ -133,7 +133,7 @@ fn largest_event_arrives_and_one_byte_more_is_refused_on_write() {
              [[rule]]\ntopics = [\"{topic}\"]\nexchange = \"{exchange}\"\nrouting_key = \"all\"\n"
         );
         fs::write(&file, settings).unwrap();
-        let mut bridge = Process::start_with("messagekit-bridge", &["--config", file.to_str().unwrap()], &[]);
+        let mut bridge = launch("messagekit-bridge", &["--config", file.to_str().unwrap()]).start();
         has(&records(&dead, 2).await, &events[2..]);
         for failed_message in broker::read(&dead) {
             assert_eq!(failed_message.header(headers::DEAD_KIND), Some("too_large"));
@@ -157,6 +157,6 @@ fn largest_event_arrives_and_one_byte_more_is_refused_on_write() {
             assert_eq!(found.key, sent.key.as_deref().map(Bytes::copy_from_slice));
             assert!(found.payload == sent.payload);
         }
-        bridge.stop();
+        bridge.stop().await;
     });
 }

@@ -1,13 +1,12 @@
 //! A page of the documentation, its commands and their working folder.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use messagekit_testkit::{DEADLINE, eventually};
+use messagekit_tests::{Launch, Program, built};
 use tempfile::TempDir;
-
-use crate::process::program;
 
 /// The expected outcome of a command.
 pub(crate) enum Outcome {
@@ -24,7 +23,7 @@ pub(crate) struct Page {
     folder: TempDir,
     variables: Vec<(String, String)>,
     replaced: Vec<(String, String)>,
-    running: Vec<(String, Child)>,
+    running: Vec<Program>,
 }
 
 /// A part of a page that is run or written.
@@ -80,10 +79,7 @@ impl Page {
                 }
             }
         }
-        for (line, child) in &mut self.running {
-            let ended = child.try_wait().unwrap();
-            assert!(ended.is_none(), "{line} ended by itself, {ended:?}: {}", said(self.folder.path()));
-        }
+        self.running.iter_mut().for_each(Program::is_alive_still);
     }
 
     fn parts(&self) -> Vec<Part> {
@@ -114,12 +110,9 @@ impl Page {
     async fn step(&mut self, line: &str, outcome: &Outcome) {
         match outcome {
             Outcome::Stays => {
-                let log =
-                    File::options().append(true).create(true).open(self.folder.path().join(LOG)).unwrap();
                 // Replaces the shell, to make the command killable.
-                let mut command = self.shell(&format!("exec {}", self.here(line)));
-                let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
-                self.running.push((line.to_owned(), child));
+                let command = self.shell(&format!("exec {}", self.here(line)));
+                self.running.push(Launch::with(line, command).log(&self.folder.path().join(LOG)).start());
             }
             // A command that has just started answers a moment later.
             Outcome::Prints(text) if line.starts_with("curl ") => {
@@ -140,7 +133,7 @@ impl Page {
     }
 
     fn shell(&self, line: &str) -> Command {
-        let messagekit = program("messagekit");
+        let messagekit = built("messagekit");
         let ours = messagekit.parent().unwrap().to_str().unwrap();
         let path = std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new("sh");
@@ -151,21 +144,8 @@ impl Page {
     }
 }
 
-impl Drop for Page {
-    fn drop(&mut self) {
-        for (_, child) in &mut self.running {
-            child.kill().ok();
-            child.wait().ok();
-        }
-    }
-}
-
 /// The log of the commands that stay.
 const LOG: &str = "log";
-
-fn said(folder: &Path) -> String {
-    fs::read_to_string(folder.join(LOG)).unwrap_or_default()
-}
 
 /// Returns the file from which a command reads its configuration.
 fn configuration(line: &str) -> Option<&str> {
