@@ -52,7 +52,7 @@ fn every_change_has_its_effect_once_while_workers_are_killed() {
     };
     let is_writing = || writers.iter().any(|writer| !writer.is_finished());
     let database = format!("sqlite:{}", file.display());
-    kill_workers(Path::new(env!("CARGO_BIN_EXE_shipping-worker")), &database, size, look, is_writing);
+    kill_workers(&database, size, look, is_writing);
     for writer in writers {
         writer.join().unwrap();
     }

@@ -1,17 +1,12 @@
 //! A server in a process that is killed, and started again at its address.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use messagekit_admin::Token;
+use messagekit_tests::{Caller, Launch, Program};
 use serde_json::{Value, json};
-
-/// How long a call may take before the test fails.
-const DEADLINE: Duration = Duration::from_secs(300);
 
 pub(crate) const TOPIC: &str = "shop.jobs";
 
@@ -23,11 +18,10 @@ pub(crate) struct Served {
     admin: Token,
     viewer: Token,
     running: Mutex<Running>,
-    agent: ureq::Agent,
 }
 
 struct Running {
-    child: Child,
+    program: Program,
     url: String,
 }
 
@@ -43,8 +37,7 @@ impl Served {
         fs::write(folder.path().join("tokens"), tokens).unwrap();
         let database = format!("shop={url}");
         let running = Mutex::new(spawn(folder.path(), &database, "127.0.0.1:0"));
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE));
-        let served = Self { folder, database, service, admin, viewer, running, agent: agent.build().into() };
+        let served = Self { folder, database, service, admin, viewer, running };
         let create = format!("CREATE TOPIC {TOPIC} PARTITIONS 4 WITH (key = 'n', dedup = ('n'))");
         served.sql(&create);
         served
@@ -58,9 +51,7 @@ impl Served {
 
     /// Kills the process with SIGKILL.
     pub(crate) fn end(&self) {
-        let mut running = self.running();
-        assert!(running.child.try_wait().unwrap().is_none(), "it has ended by itself: {}", self.log());
-        end(&mut running.child);
+        self.running().program.kill();
     }
 
     /// Starts another process at the address of the one that has ended.
@@ -98,10 +89,8 @@ impl Served {
     }
 
     fn post_as(&self, token: &Token, route: &str, body: &Value) -> Option<(u16, Value)> {
-        let url = format!("{}/v1/api/{route}", self.running().url);
-        let call = self.agent.post(&url).header("authorization", format!("Bearer {}", token.secret()));
-        let mut answer = call.send_json(body).ok()?;
-        Some((answer.status().as_u16(), answer.body_mut().read_json().ok()?))
+        let caller = Caller::with_token(&self.url(), token.secret());
+        caller.tries(&format!("/v1/api/{route}"), body).ok()
     }
 
     /// Returns the rows of a statement.
@@ -116,42 +105,14 @@ impl Served {
     }
 }
 
-impl Drop for Served {
-    fn drop(&mut self) {
-        end(&mut self.running().child);
-    }
-}
-
-fn end(child: &mut Child) {
-    child.kill().ok();
-    child.wait().ok();
-}
-
 fn log(folder: &Path) -> PathBuf {
     folder.join("log")
 }
 
 fn spawn(folder: &Path, database: &str, listen: &str) -> Running {
-    let program = Path::new(env!("CARGO_BIN_EXE_worker")).with_file_name("messagekit");
-    assert!(program.exists(), "{} is not built: run `cargo build --workspace`", program.display());
-    let errors = File::options().append(true).create(true).open(log(folder)).unwrap();
-    let mut child = Command::new(program)
-        .args(["admin", "--listen", listen, "--database", database, "--tokens"])
-        .arg(folder.join("tokens"))
-        .env_remove("MESSAGEKIT_DATABASE_URL")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(errors)
-        .spawn()
-        .expect("the program starts");
-    let output = BufReader::new(child.stdout.take().unwrap());
-    let said = output
-        .lines()
-        .map_while(Result::ok)
-        .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
-    let Some(url) = said else {
-        end(&mut child);
-        panic!("the program ended: {}", fs::read_to_string(log(folder)).unwrap());
-    };
-    Running { child, url }
+    let arguments = ["admin", "--listen", listen, "--database", database, "--tokens"];
+    let launch = Launch::of("messagekit").arguments(&arguments).path(&folder.join("tokens"));
+    let program = launch.log(&log(folder)).start();
+    let url = program.address();
+    Running { program, url }
 }

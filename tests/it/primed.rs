@@ -1,13 +1,11 @@
 //! The database of a projection: the file that is its log, too.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use messagekit_sqlite::rusqlite::Connection;
 use messagekit_tests::Projection;
 
 use crate::shop::Shop;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_projection");
 
 /// A file for a log and what a projection has taken from it.
 pub(crate) struct Home {
@@ -26,19 +24,19 @@ impl Home {
     }
 
     pub(crate) fn start(&self) -> Projection {
-        Projection::start(Path::new(PROGRAM), &self.arguments())
+        Projection::start(&self.arguments())
     }
 
     /// Runs it until it has died at a crash point.
     pub(crate) fn crash_at(&self, point: &str) {
-        Projection::crash_at(point, Path::new(PROGRAM), &self.arguments());
+        Projection::crash_at(point, &self.arguments());
     }
 
     /// As [`crash_at`](Self::crash_at), for a priming by force.
     pub(crate) fn crash_forced_at(&self, point: &str) {
         let mut arguments = self.arguments();
         arguments.push("--force".to_owned());
-        Projection::crash_at(point, Path::new(PROGRAM), &arguments);
+        Projection::crash_at(point, &arguments);
     }
 
     /// Returns whether its priming is finished.

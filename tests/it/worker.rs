@@ -1,13 +1,11 @@
 //! A worker process of the shop: starts it, reads its output, and kills or stops it.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use messagekit_testkit::crash::{self, Ended};
+use messagekit_testkit::crash::Ended;
+use messagekit_tests::{Launch, Program};
 
 use crate::book::Book;
 
@@ -53,12 +51,10 @@ impl Role {
     }
 }
 
-/// A running worker. A drop kills it, and it exits by itself when the test dies.
+/// A running worker. It exits by itself when the test dies.
 pub(crate) struct Worker {
     role: Role,
-    child: Child,
-    input: Option<ChildStdin>,
-    listener: Option<JoinHandle<()>>,
+    program: Program,
     ready: mpsc::Receiver<()>,
 }
 
@@ -73,44 +69,34 @@ impl Worker {
     }
 
     fn spawn(role: Role, file: &Path, book: &Book, crash_at: Option<&str>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_worker"));
-        match role {
+        let launch = |name: &str| Launch::of("worker").arguments(&[name]).path(file);
+        let launch = match role {
             Role::Orders { count, seed } => {
-                let from = book.next_number().to_string();
-                command.arg("orders").arg(file).args(["--from", &from]);
-                command.args(["--count", &count.to_string(), "--seed", &seed.to_string()])
+                let [from, count, seed] =
+                    [book.next_number().to_string(), count.to_string(), seed.to_string()];
+                launch("orders").arguments(&["--from", &from, "--count", &count, "--seed", &seed])
             }
-            Role::Billing => command.arg("billing").arg(file),
-            Role::DeadlyBilling { order } => {
-                command.arg("billing").arg(file).args(["--deadly", &order.to_string()])
-            }
-            Role::Parking => command.arg("parking").arg(file),
-            Role::Calling => command.arg("calling").arg(file),
-            Role::Printing => command.arg("printing").arg(file),
-            Role::Claiming => command.arg("claiming").arg(file),
-            Role::Holding => command.arg("holding").arg(file),
-            Role::Migrating => command.arg("migrating").arg(file),
-            Role::Piping { hangs: None } => command.arg("piping").arg(file),
+            Role::Billing => launch("billing"),
+            Role::DeadlyBilling { order } => launch("billing").arguments(&["--deadly", &order.to_string()]),
+            Role::Parking => launch("parking"),
+            Role::Calling => launch("calling"),
+            Role::Printing => launch("printing"),
+            Role::Claiming => launch("claiming"),
+            Role::Holding => launch("holding"),
+            Role::Migrating => launch("migrating"),
+            Role::Piping { hangs: None } => launch("piping"),
             Role::Piping { hangs: Some(number) } => {
-                command.arg("piping").arg(file).args(["--deadly", &number.to_string()])
+                launch("piping").arguments(&["--deadly", &number.to_string()])
             }
-            Role::Operator => command.arg("operator").arg(file),
+            Role::Operator => launch("operator"),
         };
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).env_remove(crash::VARIABLE);
-        command.envs(crash_at.map(|at| (crash::VARIABLE, at)));
-        let mut child = command.spawn().expect("the worker starts");
-        let (input, output) = (child.stdin.take(), child.stdout.take().expect("it was piped"));
         let (tell, ready) = mpsc::channel();
         let book = book.clone();
-        let listener = std::thread::spawn(move || {
-            for line in BufReader::new(output).lines() {
-                match line.expect("a worker says text").as_str() {
-                    "ready" => tell.send(()).unwrap_or_default(),
-                    line => book.hear(line),
-                }
-            }
+        let program = launch.with_input().crash_at(crash_at).start_heard(move |line| match &*line {
+            "ready" => tell.send(()).unwrap_or_default(),
+            line => book.hear(line),
         });
-        Self { role, child, input, listener: Some(listener), ready }
+        Self { role, program, ready }
     }
 
     pub(crate) fn role(&self) -> Role {
@@ -124,48 +110,27 @@ impl Worker {
 
     /// Returns whether it has not exited.
     pub(crate) fn is_alive(&mut self) -> bool {
-        self.child.try_wait().expect("a child can be asked").is_none()
+        self.program.status().is_none()
     }
 
     /// Kills it with SIGKILL. Its earlier output is still read.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().expect("a child can be waited for");
-        self.hear_the_rest();
+        self.program.end();
     }
 
     /// Stops it, and expects a clean exit.
     pub(crate) fn finish(mut self) {
-        self.input.take();
+        self.program.close_input();
         self.until_done();
     }
 
     /// Waits for its own clean exit.
-    pub(crate) fn until_done(self) {
-        self.ends_by(Ended::Exited(Some(0)));
+    pub(crate) fn until_done(mut self) {
+        self.program.ends_by(Ended::Exited(Some(0)));
     }
 
     /// Waits until it has aborted at its crash point.
-    pub(crate) fn until_crashed(self) {
-        self.ends_by(Ended::Aborted);
-    }
-
-    fn ends_by(mut self, expected: Ended) {
-        let ended = crash::wait(&mut self.child, PATIENCE).expect("a child can be waited for");
-        self.hear_the_rest();
-        assert_eq!(ended, expected, "{:?}", self.role);
-    }
-
-    fn hear_the_rest(&mut self) {
-        if let Some(listener) = self.listener.take() {
-            listener.join().expect("every line was understood");
-        }
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+    pub(crate) fn until_crashed(mut self) {
+        self.program.ends_by(Ended::Aborted);
     }
 }

@@ -1,14 +1,12 @@
 //! The database of a projection in PostgreSQL. Its log is a file, as PostgreSQL is no source of consumers with positions.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use messagekit_tests::{Database, Projection};
 use sqlx::PgConnection;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_projection");
 
 /// A database for what a projection has taken, and a file for its log.
 pub(crate) struct Home {
@@ -36,19 +34,19 @@ impl Home {
     }
 
     pub(crate) fn start(&self) -> Projection {
-        Projection::start(Path::new(PROGRAM), &self.arguments())
+        Projection::start(&self.arguments())
     }
 
     /// Runs it until it has died at a crash point.
     pub(crate) fn crash_at(&self, point: &str) {
-        Projection::crash_at(point, Path::new(PROGRAM), &self.arguments());
+        Projection::crash_at(point, &self.arguments());
     }
 
     /// As [`crash_at`](Self::crash_at), for a priming by force.
     pub(crate) fn crash_forced_at(&self, point: &str) {
         let mut arguments = self.arguments();
         arguments.push("--force".to_owned());
-        Projection::crash_at(point, Path::new(PROGRAM), &arguments);
+        Projection::crash_at(point, &arguments);
     }
 
     /// Returns whether its priming is finished.

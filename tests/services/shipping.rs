@@ -1,9 +1,8 @@
 //! Workers that ship changed orders, and are killed while others write: one test for each database.
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::{Launch, Program};
 
 /// The most records of a claim of a worker.
 pub const CLAIM: u32 = 8;
@@ -63,14 +62,8 @@ pub const LEDGER: &str = "SELECT (SELECT count(*) FROM deliveries), (SELECT coun
 ///
 /// # Panics
 /// If that does not hold, or takes too long.
-pub fn kill_workers(
-    program: &Path,
-    database: &str,
-    size: Size,
-    look: impl Fn() -> Ledger,
-    is_writing: impl Fn() -> bool,
-) {
-    let mut workers: Vec<Worker> = (0..WORKERS).map(|_| Worker::start(program, database)).collect();
+pub fn kill_workers(database: &str, size: Size, look: impl Fn() -> Ledger, is_writing: impl Fn() -> bool) {
+    let mut workers: Vec<Program> = (0..WORKERS).map(|_| start(database)).collect();
     let mut seen = 0;
     for kill in 0..size.kills {
         // A worker that is killed before any has done something proves nothing.
@@ -82,7 +75,7 @@ pub fn kill_workers(
         seen = look().shipped;
         let mut victim = workers.remove(kill % WORKERS);
         victim.kill();
-        workers.push(Worker::start(program, database));
+        workers.push(start(database));
     }
     while is_writing() || look().shipped < size.events() {
         // As much as a machine can do takes its time; no progress at all is a fault.
@@ -111,37 +104,8 @@ fn wait(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A running worker. A drop kills it.
-struct Worker(Child);
-
-impl Worker {
-    fn start(program: &Path, database: &str) -> Self {
-        let mut command = Command::new(program);
-        let mut child = command
-            .arg(database)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the worker starts");
-        let output = child.stdout.take().expect("it was piped");
-        let first = BufReader::new(output).lines().next();
-        assert!(
-            first.is_some_and(|line| line.is_ok_and(|line| line == "ready")),
-            "the worker opens its database"
-        );
-        Self(child)
-    }
-
-    fn kill(&mut self) {
-        assert!(self.0.try_wait().expect("a child can be asked").is_none(), "it has ended by itself");
-        self.0.kill().expect("it can be killed");
-        self.0.wait().expect("a child can be waited for");
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
+fn start(database: &str) -> Program {
+    let worker = Launch::of("shipping-worker").arguments(&[database]).with_input().start();
+    worker.says(&["ready"]);
+    worker
 }

@@ -1,7 +1,7 @@
 //! What a projection has taken: the rows of its file, read by plain SQL from outside.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use messagekit_sqlite::rusqlite::{Connection, OpenFlags};
@@ -11,8 +11,6 @@ use tempfile::TempDir;
 
 use super::SOON;
 use super::history::History;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_projection");
 
 /// The file of a projection, and how to start it.
 pub(crate) struct Taken {
@@ -30,12 +28,12 @@ impl Taken {
     }
 
     pub(crate) fn start(&self) -> Projection {
-        Projection::start(Path::new(PROGRAM), &self.arguments)
+        Projection::start(&self.arguments)
     }
 
     /// Runs it until it has died at a crash point.
     pub(crate) fn crash_at(&self, point: &str) {
-        Projection::crash_at(point, Path::new(PROGRAM), &self.arguments);
+        Projection::crash_at(point, &self.arguments);
     }
 
     /// Returns how many records it has taken: no row is ever deleted.

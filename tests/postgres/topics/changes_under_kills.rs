@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::num::NonZeroU32;
-use std::path::Path;
 
 use messagekit_tests::Database;
 use messagekit_tests::shipping::{LEDGER, Ledger, Size, TABLES, WRITERS, kill_workers};
@@ -47,8 +46,7 @@ fn every_change_has_its_effect_once_while_workers_are_killed() {
         Ledger { deliveries, shipped, events }
     };
     let is_writing = || writers.iter().any(|writer| !writer.is_finished());
-    let program = Path::new(env!("CARGO_BIN_EXE_shipping-worker"));
-    kill_workers(program, database.url(), size, look, is_writing);
+    kill_workers(database.url(), size, look, is_writing);
     for writer in writers {
         runtime.block_on(writer).unwrap();
     }
