@@ -12,16 +12,12 @@ use sqlx::Row;
 use crate::stock::{self, Served};
 
 pub(crate) fn ask(served: &Served, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    let url = format!("http://{}{path}", served.address);
-    let bearer = format!("Bearer {}", served.secret(Role::Operator));
-    let answer = match (method, body) {
-        ("GET", _) => agent.get(url).header("authorization", bearer).call(),
-        (_, Some(body)) => agent.post(url).header("authorization", bearer).send_json(body),
-        (_, None) => agent.post(url).header("authorization", bearer).send_empty(),
-    };
-    let mut answer = answer.expect("the admin answers");
-    (answer.status().as_u16(), answer.body_mut().read_json().expect("JSON"))
+    let caller = served.caller(Role::Operator);
+    match (method, body) {
+        ("GET", _) => caller.get(path),
+        (_, Some(body)) => caller.sends(path, body),
+        (_, None) => caller.acts(path),
+    }
 }
 
 #[test]

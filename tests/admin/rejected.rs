@@ -33,16 +33,9 @@ async fn refused(database: &Database, keys: usize) {
 }
 
 fn ask(served: &Served, role: Role, line: &str) -> (u16, Value) {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let (method, path) = line.split_once(' ').unwrap();
-    let url = format!("http://{}{path}", served.address);
-    let bearer = format!("Bearer {}", served.secret(role));
-    let answer = match method {
-        "GET" => agent.get(url).header("authorization", bearer).call(),
-        _ => agent.post(url).header("authorization", bearer).send_empty(),
-    };
-    let mut answer = answer.expect("the admin answers");
-    (answer.status().as_u16(), answer.body_mut().read_json().expect("JSON"))
+    let caller = served.caller(role);
+    if method == "GET" { caller.get(path) } else { caller.acts(path) }
 }
 
 #[test]

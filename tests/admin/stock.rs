@@ -8,7 +8,7 @@ use messagekit::adapter::{FailedMessageRows, Failure, FailureKind, OutboxRows, R
 use messagekit::{Message, MessageId, Shutdown, Store, headers};
 use messagekit_admin::{Admin, READ_LIMIT, Role, Token, Tokens};
 use messagekit_postgres::PostgresStore;
-use messagekit_tests::Database;
+use messagekit_tests::{Caller, Database};
 
 /// An admin on a socket. A drop ends it.
 pub(crate) struct Served {
@@ -47,11 +47,13 @@ impl Served {
 
     /// Returns its OpenAPI document, which a service may not ask for.
     pub(crate) fn document(&self) -> String {
-        let authorization = format!("Bearer {}", self.secret(Role::Admin));
-        let asked =
-            ureq::get(format!("http://{}/openapi.json", self.address)).header("authorization", authorization);
-        let mut answer = asked.call().expect("the admin answers");
-        answer.body_mut().read_to_string().expect("the document is text")
+        let document = self.caller(Role::Admin).downloads("/openapi.json");
+        String::from_utf8(document).expect("the document is text")
+    }
+
+    /// Returns a client with the token of a role.
+    pub(crate) fn caller(&self, role: Role) -> Caller {
+        Caller::with_token(&format!("http://{}", self.address), self.secret(role))
     }
 
     pub(crate) fn secret(&self, role: Role) -> &str {
