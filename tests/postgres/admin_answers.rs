@@ -5,7 +5,7 @@ use std::sync::Arc;
 use messagekit::Shutdown;
 use messagekit_admin::{Admin, Role, Token, Tokens};
 use messagekit_postgres::PostgresStore;
-use messagekit_testkit::DEADLINE;
+use messagekit_tests::Caller;
 use tokio::net::TcpListener;
 
 /// Serves the store as `shop`, and returns the status and the body of each answer, one after another.
@@ -16,16 +16,10 @@ pub(crate) async fn answers<const N: usize>(store: &PostgresStore, paths: [&str;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, shutdown) = (listener.local_addr().unwrap(), Shutdown::new());
     let serving = tokio::spawn(messagekit_admin::serve(listener, admin.router(), shutdown.clone()));
-    let bearer = format!("Bearer {}", token.secret());
-    let urls = paths.map(|path| format!("http://{address}{path}"));
-    let asked = tokio::task::spawn_blocking(move || {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE));
-        let agent: ureq::Agent = config.build().into();
-        urls.map(|url| {
-            let mut answer = agent.get(url).header("authorization", &bearer).call().expect("it answers");
-            (answer.status().as_u16(), answer.body_mut().read_to_string().expect("a text"))
-        })
-    });
+    let caller = Caller::with_token(&format!("http://{address}"), token.secret());
+    let paths = paths.map(str::to_owned);
+    let asked =
+        tokio::task::spawn_blocking(move || paths.map(|path| caller.answer(&path).expect("it answers")));
     let answers = asked.await.unwrap();
     shutdown.request();
     serving.await.unwrap().unwrap();
