@@ -166,8 +166,7 @@ impl FailedMessages for MemoryStore {
                 let mut totals: BTreeMap<_, FailedMessageTotal> = BTreeMap::new();
                 for failed_message in tables.meant(filter) {
                     let (consumer, state) = (failed_message.consumer.clone(), failed_message.state);
-                    let rank = FailedMessageState::ALL.iter().position(|known| *known == state);
-                    let total = totals.entry((consumer.clone(), rank));
+                    let total = totals.entry((consumer.clone(), state));
                     total
                         .or_insert(FailedMessageTotal { consumer, state, failed_messages: 0 })
                         .failed_messages += 1;

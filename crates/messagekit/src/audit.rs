@@ -38,6 +38,13 @@ pub struct AuditRecord {
     pub done: u64,
 }
 
+impl AuditRecord {
+    /// Returns whether an action is on a replay.
+    pub fn is_of_replay(action: &str) -> bool {
+        ["replay", "cancel-replay"].contains(&action)
+    }
+}
+
 /// Selects actions of operators; an empty filter selects all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {

@@ -82,7 +82,7 @@ pub(crate) async fn list(
 pub(super) fn record_of(row: &PgRow) -> Result<AuditRecord, Error> {
     let row = PgColumns::of(row);
     let (action, subject): (String, Option<String>) = (row.get("action")?, row.get("subject")?);
-    let is_replay = ["replay", "cancel-replay"].contains(&action.as_str());
+    let is_replay = AuditRecord::is_of_replay(&action);
     Ok(AuditRecord {
         id: row.get("id")?,
         at: row.get("at")?,

@@ -178,12 +178,8 @@ pub(crate) async fn totals(
 ) -> Result<Vec<FailedMessageTotal>, Error> {
     let mut totals: Vec<FailedMessageTotal> =
         operator_row::list(connection, filtered(schema, TOTALS, filter)).await?;
-    // Stable, so that consumers stay in byte order.
-    totals.sort_by(|one, other| {
-        let place =
-            |state: FailedMessageState| FailedMessageState::ALL.iter().position(|known| *known == state);
-        (&one.consumer, place(one.state)).cmp(&(&other.consumer, place(other.state)))
-    });
+    // Here, as a server may sort names by the rules of a language.
+    totals.sort_by(|a, b| (&a.consumer, a.state).cmp(&(&b.consumer, b.state)));
     Ok(totals)
 }
 

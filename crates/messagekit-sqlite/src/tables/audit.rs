@@ -27,7 +27,7 @@ pub(crate) fn write(
         let mut note = conn.prepare_cached(
             "INSERT OR IGNORE INTO messagekit_admin_audit_ids (is_replay, id, audit_id) VALUES (?1, ?2, ?3)",
         )?;
-        let is_replay = is_replay(action);
+        let is_replay = AuditRecord::is_of_replay(action);
         ids.iter().try_for_each(|id| note.execute((is_replay, id, row)).map(drop))
     };
     note().map_err(from_sqlite)
@@ -64,11 +64,6 @@ fn insert(
     .map_err(from_sqlite)
 }
 
-/// Returns whether the ids of an action are those of a replay.
-fn is_replay(action: &str) -> bool {
-    ["replay", "cancel-replay"].contains(&action)
-}
-
 /// Reads the columns of [`COLUMNS`].
 pub(crate) fn read(row: &SqliteRow<'_>) -> Result<AuditRecord, Error> {
     let action: String = row.get("action")?;
@@ -80,7 +75,7 @@ pub(crate) fn read(row: &SqliteRow<'_>) -> Result<AuditRecord, Error> {
         operator: row.get("operator")?,
         through: row.get("through")?,
         request_id: row.get("request_id")?,
-        replay: ids.first().copied().filter(|_| is_replay(&action)),
+        replay: ids.first().copied().filter(|_| AuditRecord::is_of_replay(&action)),
         failed_messages: if is_of_messages { ids } else { Vec::new() },
         action,
         event_id: row.get("event_id")?,

@@ -2,8 +2,8 @@
 
 use messagekit::Error;
 use messagekit::operations::{
-    FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageState,
-    FailedMessageTotal, no_failed_message,
+    FailedMessage, FailedMessageFilter, FailedMessageGroup, FailedMessageHead, FailedMessageTotal,
+    no_failed_message,
 };
 use rusqlite::{Connection, params_from_iter};
 
@@ -49,8 +49,7 @@ pub(crate) fn totals(
     );
     let mut totals: Vec<FailedMessageTotal> =
         operator_row::list(conn, &counted, params_from_iter(conditions.values))?;
-    let order = |state| FailedMessageState::ALL.iter().position(|known| *known == state);
-    totals.sort_by(|a, b| (&a.consumer, order(a.state)).cmp(&(&b.consumer, order(b.state))));
+    totals.sort_by(|a, b| (&a.consumer, a.state).cmp(&(&b.consumer, b.state)));
     Ok(totals)
 }
 
