@@ -25,7 +25,7 @@ SELECT id, name FROM (
     OR EXISTS (SELECT 1 FROM messagekit_consumer_offsets o WHERE o.consumer_id = c.id)), c.name
   LIMIT ?1) ORDER BY name";
 
-/// The end of a topic of this file is known; that of a broker's topic is not. What is behind is counted as in the view
+/// The end of a topic of this file is known, the end of a broker's topic is not. Records behind are counted as in the view
 /// `messagekit_system_topic_offsets`, also where the consumer has read nothing of a partition yet.
 const POSITIONS: &str = "
 SELECT t.name AS topic, p.partition, max(coalesce(c.next, 0), p.log_start) AS next,

@@ -47,15 +47,7 @@ fn a_discarded_failed_message_without_marker_opens_again() {
     let consumer = due_failed_message(&conn, "a");
     assert_eq!(act(&conn, Action::Discard, &[1]), [ActionResult::Done]);
     conn.execute("DELETE FROM messagekit_processed_messages", []).unwrap();
-    let again = failed_messages::set_aside(
-        &conn,
-        consumer,
-        &Way::default(),
-        &received("a"),
-        &retry_after(LEASE),
-        NOW,
-    )
-    .unwrap();
+    let again = set_aside(&conn, consumer, "a", LEASE).unwrap();
     assert_eq!(again, SetAsideOutcome::SetAside);
     let shown = failed_message_lists::show(&conn, 1).unwrap();
     assert_eq!((shown.state, shown.reason), (FailedMessageState::RetryScheduled, StateReason::SetAside));
@@ -76,4 +68,22 @@ fn action_is_refused_when_failed_message_contradicts_marker() {
     conn.execute("UPDATE messagekit_processed_messages SET outcome = 0", []).unwrap();
     let refused = act(&conn, Action::Discard, &[1]);
     assert_eq!(refused, [ActionResult::Settled]);
+}
+
+#[test]
+fn failed_message_without_marker_is_corrupt_unless_resolved() {
+    let conn = database();
+    let consumer = due_failed_message(&conn, "a");
+    conn.execute("DELETE FROM messagekit_processed_messages", []).unwrap();
+    let over_open = set_aside(&conn, consumer, "a", LEASE).unwrap_err();
+    assert_eq!(over_open.kind(), ErrorKind::Corrupt);
+    let leased = retries::lease(&conn, consumer, 1, LEASE, NOW).unwrap().remove(0);
+    assert!(retries::resolve(&conn, consumer, &leased, &[], NOW).unwrap());
+    conn.execute("DELETE FROM messagekit_processed_messages", []).unwrap();
+    let again = set_aside(&conn, consumer, "a", LEASE).unwrap();
+    assert_eq!(again, SetAsideOutcome::SetAside);
+    assert_eq!(
+        failed_message_lists::show(&conn, leased.failed_message).unwrap().state,
+        FailedMessageState::RetryScheduled
+    );
 }

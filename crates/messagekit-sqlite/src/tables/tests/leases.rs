@@ -1,42 +1,8 @@
-//! Failed messages that are set aside, and retried.
+//! Leases that a later clock has taken.
 
 use super::*;
 
-#[test]
-fn failed_message_without_marker_is_corrupt_unless_resolved() {
-    let conn = database();
-    let consumer = due_failed_message(&conn, "a");
-    conn.execute("DELETE FROM messagekit_processed_messages", []).unwrap();
-    let over_open = failed_messages::set_aside(
-        &conn,
-        consumer,
-        &Way::default(),
-        &received("a"),
-        &retry_after(LEASE),
-        NOW,
-    )
-    .unwrap_err();
-    assert_eq!(over_open.kind(), ErrorKind::Corrupt);
-    let leased = retries::lease(&conn, consumer, 1, LEASE, NOW).unwrap().remove(0);
-    assert!(retries::resolve(&conn, consumer, &leased, &[], NOW).unwrap());
-    conn.execute("DELETE FROM messagekit_processed_messages", []).unwrap();
-    let again = failed_messages::set_aside(
-        &conn,
-        consumer,
-        &Way::default(),
-        &received("a"),
-        &retry_after(LEASE),
-        NOW,
-    )
-    .unwrap();
-    assert_eq!(again, SetAsideOutcome::SetAside);
-    assert_eq!(
-        failed_message_lists::show(&conn, leased.failed_message).unwrap().state,
-        FailedMessageState::RetryScheduled
-    );
-}
-
-/// The process that took the lease is gone, and the clock stands before it.
+/// The process that took the lease is gone, and the clock is before it.
 #[test]
 fn a_retry_lease_of_a_later_clock_is_over() {
     let conn = database();

@@ -57,18 +57,20 @@ fn read_all(conn: &Connection, topic: &str) -> Vec<(i32, read::Stored)> {
     partitions.iter().flat_map(|p| read(p).into_iter().map(|stored| (p.partition, stored))).collect()
 }
 
+/// Sets a message aside, to be retried after a delay.
+fn set_aside(
+    conn: &Connection,
+    consumer: i64,
+    text: &str,
+    delay: Duration,
+) -> Result<SetAsideOutcome, messagekit::Error> {
+    failed_messages::set_aside(conn, consumer, &Way::default(), &received(text), &retry_after(delay), NOW)
+}
+
 /// Creates a consumer with a due failed message.
 fn due_failed_message(conn: &Connection, text: &str) -> i64 {
     let consumer = names::consumer(conn, "billing").unwrap();
-    let outcome = failed_messages::set_aside(
-        conn,
-        consumer,
-        &Way::default(),
-        &received(text),
-        &retry_after(Duration::ZERO),
-        NOW,
-    )
-    .unwrap();
+    let outcome = set_aside(conn, consumer, text, Duration::ZERO).unwrap();
     assert_eq!(outcome, SetAsideOutcome::SetAside);
     consumer
 }

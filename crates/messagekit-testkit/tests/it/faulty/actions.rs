@@ -1,4 +1,4 @@
-//! Faults of operators' actions. They sit in `apply`, whoever calls it.
+//! Faults of operators' actions. They act in `apply`, whoever calls it.
 
 use std::time::Duration;
 

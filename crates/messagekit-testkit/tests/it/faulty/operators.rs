@@ -52,7 +52,7 @@ macro_rules! unhandled_faults {
 pub(super) static UNHANDLED_ROWS: &[Row<Fault>] = unhandled_faults! {
     /// A note replaces what was counted before.
     unhandled_messages_are_counted_by_topic_and_type: show_last_note;
-    /// All consumers share what they have passed over.
+    /// All consumers share their counts of ignored messages.
     unhandled_messages_belong_to_their_consumer:
         |faulty, status| status.unhandled = all_unhandled(faulty);
     /// Every type that a producer invents is shown.
